@@ -1,0 +1,23 @@
+# Warnings are errors in our code only; llhttp's generated C is compiled as it comes.
+add_library(sluice_options INTERFACE)
+target_compile_options(sluice_options INTERFACE -Wall -Wextra -Wshadow -Wconversion
+                       -Wno-sign-conversion -Wnon-virtual-dtor -Werror)
+target_compile_definitions(sluice_options INTERFACE _GNU_SOURCE)
+target_include_directories(sluice_options INTERFACE ${CMAKE_SOURCE_DIR}/include
+                           ${CMAKE_SOURCE_DIR}/src)
+if(SLUICE_SANITIZE)
+  add_compile_options(-fsanitize=${SLUICE_SANITIZE} -fno-omit-frame-pointer -g)
+  add_link_options(-fsanitize=${SLUICE_SANITIZE})
+  if(SLUICE_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+  set(SLUICE_MIMALLOC OFF)
+  # GCC's ThreadSanitizer has no model of std::atomic_thread_fence and warns; the ring says where it
+  # relies on a fence and what replaces it in this build.
+  add_compile_options(-Wno-error=tsan -Wno-tsan)
+endif()
+find_program(SLUICE_CCACHE ccache)
+if(SLUICE_CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${SLUICE_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${SLUICE_CCACHE})
+endif()

@@ -1,0 +1,124 @@
+// Everything about a gateway that can be configured, with its default and its unit.
+//
+// A field's comment begins with its name in the configuration file; the flag and the environment
+// variable are derived from it (`lag.bytes_max` is --lag-bytes-max and SLUICE_LAG_BYTES_MAX).
+// `Validate` checks each bound and the relations between them, so that the code below never has to.
+//
+// Thread: a value; a running gateway holds its own copy.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+enum class EngineChoice { kAuto, kIoUring, kEpoll };
+
+struct Options {
+  // listen: ADDR:PORT, [ADDR]:PORT or unix:PATH, where streams and publishes are served.
+  std::vector<std::string> listen{"0.0.0.0:8181"};
+  // admin.listen: where /stats stands without a key, and /healthz and /readyz too.
+  std::vector<std::string> admin_listen;
+
+  // shards: threads, each with its engine and its slice of the subscribers; 0 is one a usable core.
+  uint32_t shards = 0;
+  // cpus: the processors to pin the shards to, in order; empty pins only if they fill the mask.
+  std::vector<uint32_t> cpus;
+  // engine: the kernel interface; a forced one that cannot be had is an error.
+  EngineChoice engine = EngineChoice::kAuto;
+
+  // --- HTTP ---------------------------------------------------------------------------------
+  // http.stream_paths, http.broadcast_paths: the first is the path, the rest its aliases.
+  std::vector<std::string> stream_paths{"/stream", "/api/v1/sso/stream"};
+  std::vector<std::string> broadcast_paths{"/broadcast", "/api/v1/sso/broadcast"};
+  // http.cors_origins: "*" (no credentials), or the origins allowed, with credentials.
+  std::vector<std::string> cors_origins{"*"};
+  // http.header_bytes_max: a request's line and headers in all.
+  uint32_t header_bytes_max = 16 * 1024;
+  // http.target_bytes_max: the request target; longer is 414.
+  uint32_t target_bytes_max = 8 * 1024;
+  // http.body_bytes_max: a request's body; longer is 413.
+  uint32_t body_bytes_max = 1024 * 1024;
+  // http.json_depth_max: nesting of arrays and objects.
+  uint32_t json_depth_max = 512;
+  // http.request_timeout_ms: a request's head and body in all, from its first byte.
+  uint32_t request_timeout_ms = 10'000;
+  // http.idle_timeout_ms: a connection that is no stream, between requests (or before its first).
+  uint32_t idle_timeout_ms = 60'000;
+  // http.idle_connections_max: connections that are no stream, a shard; past it the idlest is closed.
+  uint32_t idle_connections_max = 4'096;
+
+  // --- Publishing ---------------------------------------------------------------------------
+  // publish.key_file: one key a line; empty means keyless.
+  std::string publish_key_file;
+  // publish.keyless: without a key file, take publishes from loopback peers only (see README).
+  bool keyless_publish = true;
+
+  // --- Events and streams -------------------------------------------------------------------
+  // event.frame_bytes_max: an encoded event; each line end in the data costs 7 bytes.
+  uint32_t frame_bytes_max = 1280 * 1024;
+  // stream.retry_ms_min, stream.retry_ms_max: the spread of the `retry:` a stream opens with.
+  uint32_t retry_ms_min = 2'000;
+  uint32_t retry_ms_max = 4'000;
+  // stream.heartbeat_ms: a reader at the tail that had no bytes for so long gets a comment line; 0 is
+  // never.
+  uint32_t heartbeat_ms = 15'000;
+  // stream.age_max_ms: a stream is ended after so long, with 20 % jitter; 0 is never.
+  uint32_t stream_age_max_ms = 0;
+  // stream.subscribers_max: a shard; past it a stream is refused. 0 is what the engine can hold.
+  uint32_t subscribers_max = 0;
+
+  // --- Lag of one reader (past any of these it is disconnected) -------------------------------
+  // lag.bytes_max
+  uint64_t lag_bytes_max = 4 * 1024 * 1024;
+  // lag.events_max
+  uint64_t lag_events_max = 65'536;
+  // lag.age_max_ms: the age of the oldest event it has not taken.
+  uint32_t lag_age_max_ms = 30'000;
+
+  // --- Memory of ring and logs ----------------------------------------------------------------
+  // ring.events_max: slots of the ring, a power of two.
+  uint32_t ring_events_max = 16'384;
+  // ring.bytes_max: frames on the ring.
+  uint64_t ring_bytes_max = 32 * 1024 * 1024;
+  // log.bytes_max: a shard's channel logs in all.
+  uint64_t log_bytes_max = 64 * 1024 * 1024;
+  // log.segment_bytes: one block of a log.
+  uint32_t segment_bytes = 256 * 1024;
+
+  // --- Work of one turn of a shard's loop (a trade of throughput against latency) -------------
+  // sweep.sends_max: sends between two looks at the engine's events.
+  uint32_t sweep_sends_max = 256;
+  // sweep.send_bytes_max: bytes offered to one subscriber in one send.
+  uint32_t sweep_send_bytes_max = 256 * 1024;
+  // sweep.drain_events_max: events taken from the ring in a turn.
+  uint32_t drain_events_max = 1'024;
+  // sweep.engine_events_max: events taken from the engine in a turn.
+  uint32_t engine_events_max = 256;
+
+  // --- Sockets --------------------------------------------------------------------------------
+  // socket.backlog: of each listening socket (the kernel cuts it to net.core.somaxconn).
+  uint32_t backlog = 4'096;
+  // socket.notsent_lowat_bytes: TCP_NOTSENT_LOWAT, what a reader that stops can pin in the kernel.
+  uint32_t notsent_lowat_bytes = 16 * 1024;
+  // socket.receive_buffer_bytes: SO_RCVBUF of accepted connections (the kernel doubles it).
+  uint32_t receive_buffer_bytes = 32 * 1024;
+  // socket.user_timeout_ms: TCP_USER_TIMEOUT; unacknowledged bytes older than this end a connection.
+  uint32_t user_timeout_ms = 60'000;
+
+  // --- Stopping -------------------------------------------------------------------------------
+  // stop.delay_ms: /readyz is 503 and all is still served.
+  uint32_t stop_delay_ms = 0;
+  // stop.spread_ms: the streams are closed evenly over this time.
+  uint32_t stop_spread_ms = 1'000;
+  // stop.timeout_ms: from SIGTERM to exit, at most.
+  uint32_t stop_timeout_ms = 30'000;
+
+  // --- Log of the program ---------------------------------------------------------------------
+  // log_level: trace, debug, info, warn, error.
+  std::string log_level = "info";
+};
+
+}  // namespace sluice

@@ -1,0 +1,66 @@
+// One HTTP/1.1 connection until it ends or becomes a stream: a pure state machine, bytes in, bytes
+// out. It knows no socket, no engine and no clock but the one it is told.
+//
+// Thread: its shard's.
+// Owner:  pooled by the shard; `Begin` makes it fresh. It is given back when the stream begins, so an
+//         idle subscriber holds no parser and no buffer.
+// Bounds: see Options (header_bytes_max, body_bytes_max ...); replies not yet taken by the peer stop
+//         further parsing (next() is kPaused) beyond a small bound.
+// Errors: every refusal is a reply in the envelope; next() then says whether to close.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "http/services.h"
+
+namespace sluice::http {
+
+class Site;  // what all sessions of a shard share: routes, keys, CORS, page, counters (site.h)
+
+enum class Next : uint8_t {
+  kReceive,          // send output() if any, and read on
+  kPaused,           // send output(); call Resume once all of it is taken
+  kStream,           // send output() (the stream's head, whole) and attach to the channel
+  kClose,            // send output(), then end: shutdown, discard what still comes, close
+};
+
+struct PeerFacts {
+  bool is_loopback = false;
+  bool is_admin_listener = false;
+};
+
+class Session {
+ public:
+  explicit Session(Site& site);
+  ~Session();
+
+  // Starts over for a new connection.
+  void Begin(const PeerFacts& peer, int64_t now_ns);
+  // Any split of the bytes gives the same replies. Ignored after kClose or kStream.
+  void Receive(std::span<const char> bytes, int64_t now_ns);
+  // The peer will send nothing more.
+  void ReceiveEnd(int64_t now_ns);
+  // All output was taken: parses what was held back while paused.
+  void Resume(int64_t now_ns);
+
+  // Reply bytes to be sent, and how many of them the peer has taken.
+  std::string_view output() const;
+  void Consume(size_t bytes);
+
+  Next next() const;
+  // When OnDeadline is to be called: the request's time or the idle time runs out.
+  int64_t deadline_ns() const;
+  // Replies 408 (inside a request) or just closes (between requests).
+  void OnDeadline(int64_t now_ns);
+  // True between requests with nothing to send: may be closed without harm.
+  bool is_idle() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sluice::http
