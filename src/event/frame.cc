@@ -1,0 +1,129 @@
+#include "event/frame.h"
+
+#include <sys/random.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "base/check.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kSequenceDigitsMax = 20;  // 2^64 - 1
+constexpr std::string_view kEventField = "event: ";
+constexpr std::string_view kDataField = "data: ";
+constexpr std::string_view kIdField = "id: ";
+
+char* Put(char* to, std::string_view text) {
+  std::memcpy(to, text.data(), text.size());
+  return to + text.size();
+}
+
+// The end of the line that begins at `from`: the first CR or LF, or the end of the text.
+size_t LineEnd(std::string_view text, size_t from) {
+  const char* begin = text.data() + from;
+  const size_t size = text.size() - from;
+  const void* lf = std::memchr(begin, '\n', size);
+  const size_t to_lf = lf ? static_cast<size_t>(static_cast<const char*>(lf) - begin) : size;
+  const void* cr = std::memchr(begin, '\r', to_lf);
+  return from + (cr ? static_cast<size_t>(static_cast<const char*>(cr) - begin) : to_lf);
+}
+
+size_t AfterLineEnd(std::string_view text, size_t line_end) {
+  const bool is_crlf =
+      text[line_end] == '\r' && line_end + 1 < text.size() && text[line_end + 1] == '\n';
+  return line_end + (is_crlf ? 2 : 1);
+}
+
+size_t CountLines(std::string_view text) {
+  size_t lines = 1;
+  for (size_t end = LineEnd(text, 0); end < text.size();
+       end = LineEnd(text, AfterLineEnd(text, end))) {
+    ++lines;
+  }
+  return lines;
+}
+
+char* PutData(char* to, std::string_view data) {
+  size_t from = 0;
+  while (true) {
+    const size_t end = LineEnd(data, from);
+    to = Put(to, kDataField);
+    to = Put(to, data.substr(from, end - from));
+    *to++ = '\n';
+    if (end == data.size()) return to;
+    from = AfterLineEnd(data, end);
+  }
+}
+
+}  // namespace
+
+Epoch Epoch::Random() {
+  uint64_t value = 0;
+  SLUICE_CHECK(getrandom(&value, sizeof(value), 0) == sizeof(value));
+  return Epoch(value);
+}
+
+Epoch::Epoch(uint64_t value) {
+  constexpr char kHex[] = "0123456789abcdef";
+  for (size_t i = 0; i < kDigits; ++i) text_[i] = kHex[(value >> (4 * (kDigits - 1 - i))) & 15];
+}
+
+std::string Epoch::Id(uint64_t sequence) const {
+  char id[kDigits + 1 + kSequenceDigitsMax];
+  char* to = Put(id, text());
+  *to++ = '-';
+  to = std::to_chars(to, id + sizeof(id), sequence).ptr;
+  return {id, to};
+}
+
+size_t Frame::BytesMax(const Event& event) {
+  const size_t type_bytes =
+      event.type.empty() ? 0 : kEventField.size() + event.type.size() + 1;
+  const size_t line_bytes = kDataField.size() + 1;
+  return type_bytes + CountLines(event.data) * line_bytes + event.data.size() + kIdField.size() +
+         Epoch::kDigits + 1 + kSequenceDigitsMax + 2;
+}
+
+Frame* Frame::Encode(const Event& event, const Epoch& epoch, size_t bytes_max) {
+  const size_t capacity = BytesMax(event);
+  if (capacity > bytes_max) return nullptr;
+  void* memory = std::malloc(sizeof(Frame) + capacity);
+  SLUICE_CHECK(memory != nullptr);
+  Frame* frame = new (memory) Frame(static_cast<uint32_t>(capacity));
+  char* to = frame->wire();
+  if (!event.type.empty()) {
+    to = Put(to, kEventField);
+    to = Put(to, event.type);
+    *to++ = '\n';
+  }
+  to = PutData(to, event.data);
+  to = Put(to, kIdField);
+  to = Put(to, epoch.text());
+  *to++ = '-';
+  frame->bytes_ = static_cast<uint32_t>(to - frame->wire());
+  return frame;
+}
+
+void Frame::Stamp(uint64_t sequence, int64_t published_ns, uint32_t references) {
+  SLUICE_DCHECK(sequence_ == 0);
+  sequence_ = sequence;
+  published_ns_ = published_ns;
+  char* to = wire() + bytes_;
+  to = std::to_chars(to, wire() + capacity_, sequence).ptr;
+  *to++ = '\n';
+  *to++ = '\n';
+  bytes_ = static_cast<uint32_t>(to - wire());
+  // Relaxed: nobody else has the frame yet; the ring's slot publishes it.
+  references_.store(references, std::memory_order_relaxed);
+}
+
+void Frame::Free() {
+  this->~Frame();
+  std::free(this);
+}
+
+}  // namespace sluice
