@@ -435,7 +435,9 @@ int64_t Channel::HeartbeatDue(ConnectionId connection, int64_t now_ns) {
   if (place == kNowhere || (place & kBlockedBit) != 0) return now_ns + limits_.heartbeat_ns;
   const Reader& reader = flowing_[place];
   const uint32_t silent_ms = static_cast<uint32_t>(now_ns / kNsPerMs) - reader.sent_ms;
-  const int64_t left_ns = limits_.heartbeat_ns - int64_t{silent_ms} * kNsPerMs;
+  // A little early by slot, so that readers who had the same event do not all fall due at once.
+  const int64_t early_ns = limits_.heartbeat_ns / 8 * (connection.slot % 64) / 64;
+  const int64_t left_ns = limits_.heartbeat_ns - early_ns - int64_t{silent_ms} * kNsPerMs;
   if (left_ns > 0) return now_ns + left_ns;
   // One that has events to come needs no heartbeat.
   if (log_.IsAtTail(reader.cursor)) heartbeats_.push_back(connection);

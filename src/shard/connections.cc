@@ -1,0 +1,372 @@
+#include "shard/connections.h"
+
+#include <cerrno>
+
+#include "base/check.h"
+#include "event/aside.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kLingerBytesMax = 256 * 1024;
+constexpr int64_t kLingerNs = 2 * kNsPerSecond;
+constexpr uint32_t kTimersPerTurn = 4'096;
+constexpr uint32_t kRepliesPerBatch = 256;
+
+uint32_t Ms(int64_t ns) { return static_cast<uint32_t>(ns / kNsPerMs); }
+
+}  // namespace
+
+Connections::Connections(const Options& options, Engine& engine, http::Site& site,
+                         Channel& channel, DeliveryCounters& delivery,
+                         ConnectionCounters& counters, uint32_t admin_listener_first)
+    : options_(options),
+      engine_(engine),
+      site_(site),
+      channel_(channel),
+      delivery_(delivery),
+      counters_(counters),
+      admin_listener_first_(admin_listener_first),
+      timers_(engine.Now()),
+      random_(static_cast<uint64_t>(engine.Now()) | 1),
+      replies_(kRepliesPerBatch) {}
+
+Connections::~Connections() = default;
+
+Connections::Connection* Connections::Find(ConnectionId connection) {
+  if (!connections_.Has(connection.slot)) return nullptr;
+  Connection& record = connections_[connection.slot];
+  return record.state != State::kFree && record.generation == connection.generation ? &record
+                                                                                    : nullptr;
+}
+
+void Connections::On(const EngineEvent& event, int64_t now_ns) {
+  if (event.kind == EngineEventKind::kAccepted) return Accept(event, now_ns);
+  Connection* record = Find(event.connection);
+  if (record == nullptr) return;
+  switch (event.kind) {
+    case EngineEventKind::kReceived:
+      OnReceived(event.connection, event.bytes, now_ns);
+      break;
+    case EngineEventKind::kReadEnd:
+      if (record->state == State::kSession) {
+        sessions_[record->session]->session.ReceiveEnd(now_ns);
+        AfterSession(event.connection, now_ns);
+      } else if (record->state == State::kLinger) {
+        Close(event.connection);
+      }
+      break;
+    case EngineEventKind::kWritable:
+      if (record->state == State::kStream) {
+        channel_.OnWritable(event.connection);
+      } else if (record->state == State::kSession) {
+        sessions_[record->session]->is_waiting = false;
+        AfterSession(event.connection, now_ns);
+      }
+      break;
+    case EngineEventKind::kHangUp:
+      if (record->state == State::kStream) {
+        channel_.Detach(event.connection);
+        CountDisconnect(event.error == 0           ? Disconnect::kPeerClosed
+                        : event.error == ETIMEDOUT ? Disconnect::kPeerTimedOut
+                                                   : Disconnect::kPeerReset);
+      }
+      Close(event.connection);
+      break;
+    default:
+      break;
+  }
+}
+
+// --- Sessions ------------------------------------------------------------------------------------------
+
+void Connections::Accept(const EngineEvent& event, int64_t now_ns) {
+  counters_.accepted.Add();
+  counters_.connections.Set(++open_);
+  Connection& record = connections_.At(event.connection.slot);
+  SLUICE_CHECK(record.state == State::kFree);
+  record.generation = event.connection.generation;
+  record.state = State::kSession;
+  if (sessions_used_ >= options_.idle_connections_max) CloseIdlest();
+  SessionSlot& slot = TakeSession(event.connection);
+  slot.session.Begin({.is_loopback = event.peer.is_loopback(),
+                      .is_admin_listener = event.listener >= admin_listener_first_},
+                     now_ns);
+  engine_.Read(event.connection, ReadMode::kReceive);
+  timers_.Set(event.connection.slot, slot.session.deadline_ns());
+}
+
+void Connections::OnReceived(ConnectionId connection, std::span<const char> bytes,
+                             int64_t now_ns) {
+  Connection* record = Find(connection);
+  if (record->state == State::kSession) {
+    Touch(record->session);
+    sessions_[record->session]->session.Receive(bytes, now_ns);
+    AfterSession(connection, now_ns);
+  } else if (record->state == State::kLinger) {
+    record->ends_at_ms += static_cast<uint32_t>(bytes.size());
+    if (record->ends_at_ms > kLingerBytesMax) Close(connection);
+  }
+}
+
+// The session has moved on: send what it says, then do what it asks for.
+void Connections::AfterSession(ConnectionId connection, int64_t now_ns) {
+  Connection* record = Find(connection);
+  SessionSlot& slot = *sessions_[record->session];
+  if (slot.session.next() == http::Next::kStream) return BeginStream(connection, now_ns);
+  if (!slot.session.output().empty()) {
+    if (!slot.is_replying && !slot.is_waiting) {
+      slot.is_replying = true;
+      replying_.push_back(record->session);
+    }
+    timers_.Set(connection.slot, slot.session.deadline_ns());
+    return;
+  }
+  AfterReply(&slot, now_ns);
+}
+
+// All output has been taken by the socket.
+void Connections::AfterReply(SessionSlot* slot, int64_t now_ns) {
+  const ConnectionId connection = slot->connection;
+  if (slot->session.next() == http::Next::kPaused) {
+    slot->session.Resume(now_ns);
+    if (!slot->session.output().empty() || slot->session.next() != http::Next::kReceive) {
+      return AfterSession(connection, now_ns);
+    }
+  }
+  if (slot->session.next() == http::Next::kClose) return BeginLinger(connection, now_ns);
+  if (is_closing_ && slot->session.is_idle()) return BeginLinger(connection, now_ns);
+  engine_.Read(connection, ReadMode::kReceive);
+  timers_.Set(connection.slot, slot->session.deadline_ns());
+}
+
+void Connections::SendReplies(int64_t now_ns) {
+  for (size_t next = 0; next < replying_.size();) {
+    std::vector<uint32_t> batch;
+    for (; next < replying_.size() && !replies_.full(); ++next) {
+      SessionSlot& slot = *sessions_[replying_[next]];
+      if (!slot.is_replying) continue;  // closed since
+      slot.is_replying = false;
+      const std::string_view output = slot.session.output();
+      if (output.empty()) continue;
+      replies_.Space()[0] = {const_cast<char*>(output.data()), output.size()};
+      replies_.Add(slot.connection, 1);
+      batch.push_back(replying_[next]);
+    }
+    const std::span<const SendRequest> requests = replies_.Send(engine_);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      SessionSlot& slot = *sessions_[batch[i]];
+      const int32_t result = requests[i].result;
+      if (result < 0 && result != -EAGAIN) {
+        Close(slot.connection);
+        continue;
+      }
+      counters_.reply_sends.Add();
+      if (result > 0) slot.session.Consume(static_cast<size_t>(result));
+      if (slot.session.output().empty()) {
+        AfterReply(&slot, now_ns);
+        continue;
+      }
+      slot.is_waiting = true;
+      engine_.WatchWritable(slot.connection);
+      // A peer that does not take its replies is not read from either.
+      engine_.Read(slot.connection, ReadMode::kPaused);
+    }
+    replies_.Clear();
+  }
+  replying_.clear();
+}
+
+Connections::SessionSlot& Connections::TakeSession(ConnectionId connection) {
+  if (sessions_free_.empty()) {
+    sessions_free_.push_back(static_cast<uint32_t>(sessions_.size()));
+    sessions_.push_back(std::make_unique<SessionSlot>(site_));
+  }
+  const uint32_t index = sessions_free_.back();
+  sessions_free_.pop_back();
+  SessionSlot& slot = *sessions_[index];
+  slot.connection = connection;
+  slot.is_replying = slot.is_waiting = false;
+  connections_[connection.slot].session = index;
+  counters_.sessions.Set(++sessions_used_);
+  slot.before = slot.after = 0;
+  Touch(index);
+  return slot;
+}
+
+void Connections::ReleaseSession(Connection* record) {
+  SessionSlot& slot = *sessions_[record->session];
+  Unlink(record->session);
+  slot.is_replying = false;
+  slot.connection = {};
+  sessions_free_.push_back(record->session);
+  counters_.sessions.Set(--sessions_used_);
+}
+
+void Connections::Unlink(uint32_t session) {
+  SessionSlot& slot = *sessions_[session];
+  const bool is_linked = slot.before != 0 || slot.after != 0 || idlest_ == session + 1;
+  if (!is_linked) return;
+  (slot.before != 0 ? sessions_[slot.before - 1]->after : idlest_) = slot.after;
+  (slot.after != 0 ? sessions_[slot.after - 1]->before : latest_) = slot.before;
+  slot.before = slot.after = 0;
+}
+
+void Connections::Touch(uint32_t session) {
+  if (latest_ == session + 1) return;
+  Unlink(session);
+  SessionSlot& slot = *sessions_[session];
+  slot.before = latest_;
+  (latest_ != 0 ? sessions_[latest_ - 1]->after : idlest_) = session + 1;
+  latest_ = session + 1;
+}
+
+void Connections::CloseIdlest() {
+  if (idlest_ == 0) return;
+  counters_.idle_closed.Add();
+  Close(sessions_[idlest_ - 1]->connection);
+}
+
+// --- Streams -------------------------------------------------------------------------------------------
+
+void Connections::BeginStream(ConnectionId connection, int64_t now_ns) {
+  Connection* record = Find(connection);
+  engine_.Read(connection, ReadMode::kWatch);
+  channel_.Attach(connection, sessions_[record->session]->session.output());
+  ReleaseSession(record);
+  record->state = State::kStream;
+  record->ends_at_ms = 0;
+  if (options_.stream_age_max_ms != 0) {
+    const uint32_t age_ms = options_.stream_age_max_ms;
+    record->ends_at_ms = (Ms(now_ns) + Spread(age_ms - age_ms / 5, age_ms)) | 1;
+  }
+  SetStreamTimer(connection, options_.heartbeat_ms == 0
+                                 ? INT64_MAX
+                                 : now_ns + options_.heartbeat_ms * kNsPerMs);
+}
+
+void Connections::SetStreamTimer(ConnectionId connection, int64_t heartbeat_ns) {
+  const Connection& record = connections_[connection.slot];
+  int64_t at_ns = heartbeat_ns;
+  if (record.ends_at_ms != 0) {
+    const int64_t now_ns = engine_.Now();
+    const int32_t left_ms = static_cast<int32_t>(record.ends_at_ms - Ms(now_ns));
+    at_ns = std::min(at_ns, now_ns + left_ms * kNsPerMs);
+  }
+  if (at_ns != INT64_MAX) timers_.Set(connection.slot, at_ns);
+}
+
+void Connections::OnStreamTimer(ConnectionId connection, Connection* record, int64_t now_ns) {
+  if (record->ends_at_ms != 0 && static_cast<int32_t>(record->ends_at_ms - Ms(now_ns)) <= 0) {
+    CountDisconnect(Disconnect::kStreamAge);
+    record->ends_at_ms = 0;
+    channel_.End(connection, Goodbye());
+    return;
+  }
+  SetStreamTimer(connection, options_.heartbeat_ms == 0
+                                 ? INT64_MAX
+                                 : channel_.HeartbeatDue(connection, now_ns));
+}
+
+size_t Connections::EndStreams(size_t readers_max) {
+  size_t ended = 0;
+  // A goodbye each, for each carries its own `retry:`.
+  while (ended < readers_max && channel_.EndSome(1, Goodbye()) == 1) {
+    CountDisconnect(Disconnect::kDraining);
+    ++ended;
+  }
+  return ended;
+}
+
+void Connections::OnDropped(ConnectionId connection, Disconnect reason) {
+  CountDisconnect(reason);
+  Close(connection);
+}
+
+void Connections::OnEnded(ConnectionId connection) { BeginLinger(connection, engine_.Now()); }
+
+void Connections::CountDisconnect(Disconnect reason) {
+  delivery_.disconnects[static_cast<size_t>(reason)].Add();
+}
+
+std::string Connections::Goodbye() {
+  std::string goodbye;
+  AppendGoodbye(&goodbye, Spread(options_.retry_ms_min, options_.retry_ms_max));
+  return goodbye;
+}
+
+uint32_t Connections::Spread(uint32_t from, uint32_t to) {
+  random_ ^= random_ << 13;
+  random_ ^= random_ >> 7;
+  random_ ^= random_ << 17;
+  return from + static_cast<uint32_t>(random_ % (uint64_t{to} - from + 1));
+}
+
+// --- Ends ----------------------------------------------------------------------------------------------
+
+// Our end is sent; what still comes is read and discarded, for closing a socket with bytes unread
+// resets the connection and could take the reply or the last event from the peer (RFC 9112, 9.6).
+void Connections::BeginLinger(ConnectionId connection, int64_t now_ns) {
+  Connection* record = Find(connection);
+  if (record->state == State::kSession) ReleaseSession(record);
+  record->state = State::kLinger;
+  record->ends_at_ms = 0;
+  engine_.Shutdown(connection);
+  engine_.Read(connection, ReadMode::kReceive);
+  timers_.Set(connection.slot, now_ns + kLingerNs);
+}
+
+void Connections::Close(ConnectionId connection) {
+  Connection* record = Find(connection);
+  if (record == nullptr) return;
+  if (record->state == State::kSession) ReleaseSession(record);
+  record->state = State::kFree;
+  timers_.Unset(connection.slot);
+  counters_.connections.Set(--open_);
+  engine_.Close(connection);
+}
+
+void Connections::AdvanceTimers(int64_t now_ns) {
+  timers_.Advance(now_ns, kTimersPerTurn, [&](uint32_t slot) { OnTimer(slot, now_ns); });
+}
+
+void Connections::OnTimer(uint32_t slot, int64_t now_ns) {
+  Connection& record = connections_[slot];
+  const ConnectionId connection{slot, record.generation};
+  switch (record.state) {
+    case State::kFree:
+      break;
+    case State::kStream:
+      OnStreamTimer(connection, &record, now_ns);
+      break;
+    case State::kLinger:
+      Close(connection);
+      break;
+    case State::kSession: {
+      SessionSlot& session = *sessions_[record.session];
+      if (now_ns < session.session.deadline_ns()) {  // beyond the wheel's reach, or moved on
+        timers_.Set(slot, session.session.deadline_ns());
+        break;
+      }
+      if (session.is_waiting) {  // replies that it does not take
+        Close(connection);
+        break;
+      }
+      if (session.session.is_idle()) counters_.idle_closed.Add();
+      session.session.OnDeadline(now_ns);
+      AfterSession(connection, now_ns);
+      break;
+    }
+  }
+}
+
+void Connections::StartClosing() {
+  is_closing_ = true;
+  std::vector<ConnectionId> idle;
+  for (uint32_t at = idlest_; at != 0; at = sessions_[at - 1]->after) {
+    if (sessions_[at - 1]->session.is_idle()) idle.push_back(sessions_[at - 1]->connection);
+  }
+  for (const ConnectionId connection : idle) BeginLinger(connection, engine_.Now());
+}
+
+}  // namespace sluice

@@ -1,0 +1,123 @@
+// A shard's connections: each is a session (HTTP), then perhaps a stream (a channel's reader), then
+// lingers (its end is sent, what still comes is discarded) and is closed.
+//
+// Thread: its shard's.
+// Owner:  sessions are pooled; a stream holds none. The engine owns the sockets.
+// Bounds: idle_connections_max sessions (past it the one idle longest is closed), subscribers_max
+//         streams; a lingering connection is closed after kLingerBytesMax or kLingerNs.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/slot_array.h"
+#include "delivery/channel.h"
+#include "engine/engine.h"
+#include "http/session.h"
+#include "http/site.h"
+#include "shard/timer_wheel.h"
+#include "sluice/options.h"
+#include "transport/send_batch.h"
+
+namespace sluice {
+
+struct ConnectionCounters {
+  Counter accepted;         // ever
+  Counter accept_failures;  // out of descriptors and the like
+  Counter connections;      // open now, streams included
+  Counter sessions;         // of them, those that are no stream
+  Counter idle_closed;      // closed by the idle bound or the idle time
+  Counter reply_sends;
+};
+
+class Connections : public ReaderEvents {
+ public:
+  Connections(const Options& options, Engine& engine, http::Site& site, Channel& channel,
+              DeliveryCounters& delivery, ConnectionCounters& counters,
+              uint32_t admin_listener_first);
+  ~Connections() override;
+
+  void On(const EngineEvent& event, int64_t now_ns);
+  // Sends the replies that have gathered since the last call, in one batch.
+  void SendReplies(int64_t now_ns);
+  void AdvanceTimers(int64_t now_ns);
+  int64_t next_timer_ns() const { return timers_.next_ns(); }
+  bool HasWork() const { return !replying_.empty(); }
+
+  // Stopping: sessions are closed as soon as they are idle, and new ones at once.
+  void StartClosing();
+  // Ends up to `readers_max` streams with a goodbye each.
+  size_t EndStreams(size_t readers_max);
+  size_t open() const { return open_; }
+
+  // ReaderEvents
+  void OnDropped(ConnectionId connection, Disconnect reason) override;
+  void OnEnded(ConnectionId connection) override;
+
+ private:
+  enum class State : uint8_t { kFree, kSession, kStream, kLinger };
+
+  struct Connection {
+    uint32_t generation = 0;
+    State state = State::kFree;
+    uint32_t session = 0;         // index, kSession
+    uint32_t ends_at_ms = 0;      // kStream with an age bound; bytes discarded so far, kLinger
+  };
+  struct SessionSlot {
+    explicit SessionSlot(http::Site& site) : session(site) {}
+    http::Session session;
+    ConnectionId connection;
+    bool is_replying = false;  // on replying_
+    bool is_waiting = false;   // for its socket
+    // Neighbours in the order of last activity, longest idle first; index + 1.
+    uint32_t before = 0;
+    uint32_t after = 0;
+  };
+
+  Connection* Find(ConnectionId connection);
+  void Accept(const EngineEvent& event, int64_t now_ns);
+  void OnReceived(ConnectionId connection, std::span<const char> bytes, int64_t now_ns);
+  void AfterSession(ConnectionId connection, int64_t now_ns);
+  void AfterReply(SessionSlot* slot, int64_t now_ns);
+  void BeginStream(ConnectionId connection, int64_t now_ns);
+  void BeginLinger(ConnectionId connection, int64_t now_ns);
+  void OnTimer(uint32_t slot, int64_t now_ns);
+  void OnStreamTimer(ConnectionId connection, Connection* record, int64_t now_ns);
+  void SetStreamTimer(ConnectionId connection, int64_t heartbeat_ns);
+  void Close(ConnectionId connection);
+  void CountDisconnect(Disconnect reason);
+
+  SessionSlot& TakeSession(ConnectionId connection);
+  void ReleaseSession(Connection* record);
+  void Touch(uint32_t session);
+  void Unlink(uint32_t session);
+  void CloseIdlest();
+  std::string Goodbye();
+  uint32_t Spread(uint32_t from, uint32_t to);
+
+  const Options& options_;
+  Engine& engine_;
+  http::Site& site_;
+  Channel& channel_;
+  DeliveryCounters& delivery_;
+  ConnectionCounters& counters_;
+  const uint32_t admin_listener_first_;
+
+  SlotArray<Connection> connections_;
+  TimerWheel timers_;
+  size_t open_ = 0;
+  bool is_closing_ = false;
+  uint64_t random_;
+
+  std::vector<std::unique_ptr<SessionSlot>> sessions_;
+  std::vector<uint32_t> sessions_free_;
+  uint32_t idlest_ = 0;  // index + 1
+  uint32_t latest_ = 0;
+  size_t sessions_used_ = 0;
+  std::vector<uint32_t> replying_;
+  SendBatch replies_;
+};
+
+}  // namespace sluice

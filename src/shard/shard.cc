@@ -1,0 +1,163 @@
+#include "shard/shard.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+
+namespace sluice {
+namespace {
+
+ChannelLimits LimitsOf(const Options& options) {
+  return {
+      .lag_bytes_max = options.lag_bytes_max,
+      .lag_events_max = options.lag_events_max,
+      .lag_age_max_ns = options.lag_age_max_ms * kNsPerMs,
+      .log_bytes_max = options.log_bytes_max,
+      .segment_bytes = options.segment_bytes,
+      .sends_max = options.sweep_sends_max,
+      .send_bytes_max = options.sweep_send_bytes_max,
+      .heartbeat_ns = options.heartbeat_ms * kNsPerMs,
+  };
+}
+
+// Some connections are kept for publishers, for those that ask for the stats, and for refusals.
+uint32_t SubscribersMax(const Options& options, const Engine& engine) {
+  const uint32_t kept = std::min<uint32_t>(engine.connections_max() / 8 + 1, 256);
+  const uint32_t possible = engine.connections_max() - kept;
+  return options.subscribers_max == 0 ? possible : std::min(options.subscribers_max, possible);
+}
+
+}  // namespace
+
+Shard::Shard(uint32_t index, const ShardShared& shared, std::unique_ptr<Engine> engine,
+             std::vector<int> listening_fds, uint32_t admin_listener_first)
+    : index_(index),
+      shared_(shared),
+      listening_fds_(std::move(listening_fds)),
+      engine_(std::move(engine)),
+      subscribers_max_(SubscribersMax(shared.options, *engine_)),
+      publisher_(shared.ring, shared.epoch, shared.options.frame_bytes_max, *this),
+      site_(shared.options, shared.keys,
+            {.publisher = &publisher_, .subscriptions = this, .reports = &shared.reports}),
+      channel_(LimitsOf(shared.options), *engine_, counters_.delivery, connections_),
+      connections_(shared.options, *engine_, site_, channel_, counters_.delivery,
+                   counters_.connections, admin_listener_first),
+      events_(shared.options.engine_events_max),
+      spread_(static_cast<uint64_t>(engine_->Now()) * 2 + 1) {
+  shared_.ring.SetWaker(index_, [this] { engine_->Wake(); });
+}
+
+Shard::~Shard() = default;
+
+Status Shard::Run() {
+  for (uint32_t listener = 0; listener < listening_fds_.size(); ++listener) {
+    Status status = engine_->Listen(listening_fds_[listener], listener);
+    if (!status.ok()) return status;
+  }
+  while (FollowPhase(engine_->Now())) Turn();
+  return Status::Ok();
+}
+
+void Shard::Turn() {
+  const int64_t deadline_ns = WaitUntil();
+  const size_t count = engine_->Wait(deadline_ns, events_);
+  shared_.ring.Awake(index_);
+  counters_.turns.Add();
+  const int64_t now_ns = engine_->Now();
+  for (size_t i = 0; i < count; ++i) {
+    if (events_[i].kind == EngineEventKind::kAcceptFailed) {
+      counters_.connections.accept_failures.Add();
+    } else {
+      connections_.On(events_[i], now_ns);
+    }
+  }
+  connections_.AdvanceTimers(now_ns);
+  // Replies before the sweep: a publisher that waits for one sends its next event meanwhile.
+  connections_.SendReplies(now_ns);
+  Drain();
+  channel_.Sweep(now_ns);
+  channel_.CheckLag(now_ns);
+}
+
+// Now if there is work, else when the next timer is due; a push on the ring wakes us before.
+int64_t Shard::WaitUntil() {
+  if (connections_.HasWork() || channel_.HasWork()) return 0;
+  if (!shared_.ring.PrepareSleep(index_)) return 0;
+  counters_.sleeps.Add();
+  int64_t until_ns = connections_.next_timer_ns();
+  const int64_t now_ns = engine_->Now();
+  // Lag by age is looked at while somebody is blocked; closing looks at its spread.
+  if (channel_.blocked() != 0) until_ns = std::min(until_ns, now_ns + 100 * kNsPerMs);
+  if (phase_seen_ == Phase::kClosing) until_ns = std::min(until_ns, now_ns + 10 * kNsPerMs);
+  return until_ns;
+}
+
+void Shard::Drain() {
+  if (!channel_.CanAppend()) {
+    counters_.delivery.drain_pauses.Add();
+    return;
+  }
+  const size_t drained =
+      shared_.ring.Drain(index_, shared_.options.drain_events_max,
+                         [this](Frame* frame) { return channel_.Append(frame); });
+  counters_.ring_depth_highest.Raise(drained);
+}
+
+void Shard::DrainOnce() { Drain(); }
+
+http::Admission Shard::Admit() {
+  http::Admission admission;
+  spread_ ^= spread_ << 13;
+  spread_ ^= spread_ >> 7;
+  spread_ ^= spread_ << 17;
+  const Options& options = shared_.options;
+  admission.retry_ms =
+      options.retry_ms_min +
+      static_cast<uint32_t>(spread_ % (uint64_t{options.retry_ms_max} - options.retry_ms_min + 1));
+  if (phase_seen_ == Phase::kStarting) {
+    admission.refusal = Refusal::kStarting;
+  } else if (phase_seen_ >= Phase::kClosing) {
+    admission.refusal = Refusal::kDraining;
+  } else if (channel_.readers() >= subscribers_max_) {
+    admission.refusal = Refusal::kSubscribersFull;
+  } else {
+    // The reader is attached where this shard has drained to.
+    admission.last_id = shared_.epoch.Id(shared_.ring.drained_sequence(index_));
+  }
+  return admission;
+}
+
+void Shard::SetPhase(Phase phase) {
+  // Release, pairs with the acquire in FollowPhase: what was set up before is seen by the shard.
+  phase_.store(phase, std::memory_order_release);
+  engine_->Wake();
+}
+
+// False when the loop is to end.
+bool Shard::FollowPhase(int64_t now_ns) {
+  const Phase phase = phase_.load(std::memory_order_acquire);
+  if (phase != phase_seen_) {
+    phase_seen_ = phase;
+    if (phase == Phase::kClosing) {
+      closing_since_ns_ = now_ns;
+      closing_streams_ = channel_.readers();
+      engine_->Accepting(false);
+      connections_.StartClosing();
+    }
+  }
+  if (phase_seen_ == Phase::kStopped) return false;
+  if (phase_seen_ != Phase::kClosing) return true;
+  const int64_t spread_ns = shared_.options.stop_spread_ms * kNsPerMs;
+  const int64_t passed_ns = std::min(now_ns - closing_since_ns_, spread_ns);
+  const size_t due = spread_ns == 0 ? closing_streams_
+                                    : static_cast<size_t>(static_cast<double>(closing_streams_) *
+                                                          static_cast<double>(passed_ns) /
+                                                          static_cast<double>(spread_ns));
+  if (due > closing_ended_) {
+    connections_.EndStreams(due - closing_ended_);
+    closing_ended_ = due;
+  }
+  return passed_ns < spread_ns || connections_.open() != 0;
+}
+
+}  // namespace sluice
