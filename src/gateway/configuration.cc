@@ -24,8 +24,8 @@ struct CollectedFlag {
 std::string SpellFlag(const OptionSpec& option) { return "--" + option.Flag(); }
 std::string SpellVariable(const OptionSpec& option) { return option.Environment(); }
 
-// CLI11 asks for every flag by name once; the words go to the table's own readers afterwards, so that
-// all three sources accept the same values.
+// CLI11 asks for every flag by name once; the words go to the table's own readers afterwards, so
+// that all three sources accept the same values.
 class FlagReader {
  public:
   explicit FlagReader(CommandLine* command_line) : app_("sluice") {
@@ -72,8 +72,8 @@ class FlagReader {
 
  private:
   void Add(const OptionSpec& option, const std::string& flag, bool unit_in_name) {
-    collected_.push_back(std::make_unique<CollectedFlag>(
-        CollectedFlag{&option, unit_in_name, flag, {}}));
+    collected_.push_back(
+        std::make_unique<CollectedFlag>(CollectedFlag{&option, unit_in_name, flag, {}}));
     app_.add_option("--" + flag, collected_.back()->words)
         ->allow_extra_args(false)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -97,8 +97,8 @@ class FlagReader {
   std::vector<std::unique_ptr<CollectedFlag>> collected_;
 };
 
-// A Kubernetes service named sluice puts SLUICE_SERVICE_HOST, SLUICE_PORT_8181_TCP and the like into
-// every pod's environment: they are nobody's mistake.
+// A Kubernetes service named sluice puts SLUICE_SERVICE_HOST, SLUICE_PORT_8181_TCP and the like
+// into every pod's environment: they are nobody's mistake.
 bool IsServiceLink(std::string_view variable) {
   return variable.starts_with("SLUICE_SERVICE_") || variable == "SLUICE_PORT" ||
          variable.starts_with("SLUICE_PORT_");
@@ -107,8 +107,7 @@ bool IsServiceLink(std::string_view variable) {
 Status ApplyVariable(std::string_view name, std::string_view value, CommandLine* command_line) {
   for (const OptionSpec& option : OptionTable()) {
     const std::string variable = option.Environment();
-    const bool unit_in_name =
-        option.unit == OptionUnit::kDuration && name == variable + "_MS";
+    const bool unit_in_name = option.unit == OptionUnit::kDuration && name == variable + "_MS";
     if (name != variable && !unit_in_name) continue;
     std::vector<std::string> values{std::string(value)};
     if (option.is_list()) values = SplitAtCommas(value);

@@ -50,7 +50,8 @@ Status ReadWords(const toml::node& node, std::vector<std::string>* words) {
     return Status::Ok();
   }
   if (!ReadScalar(node, &word)) {
-    return Status::InvalidArgument("the value is neither text, a whole number, a switch nor a list");
+    return Status::InvalidArgument(
+        "the value is neither text, a whole number, a switch nor a list");
   }
   words->push_back(word);
   return Status::Ok();
@@ -64,8 +65,8 @@ Status ApplyNode(const OptionSpec& option, bool unit_in_name, const toml::node& 
   if (node.is_boolean() && option.unit != OptionUnit::kSwitch) {
     return Status::InvalidArgument("takes no true or false; see docs/configuration.md");
   }
-  if (node.is_integer() && (option.unit == OptionUnit::kText ||
-                            option.unit == OptionUnit::kEngine)) {
+  if (node.is_integer() &&
+      (option.unit == OptionUnit::kText || option.unit == OptionUnit::kEngine)) {
     return Status::InvalidArgument("takes text; put it into quotes");
   }
   std::vector<std::string> words;

@@ -2,7 +2,8 @@
 //
 // Thread: a pure function of the file.
 // Bounds: a file of at most 1 MiB.
-// Errors: kInvalidArgument, one line that begins with FILE:LINE:COLUMN. An unknown name is an error,
+// Errors: kInvalidArgument, one line that begins with FILE:LINE:COLUMN. An unknown name is an
+// error,
 //         with the nearest known one.
 #pragma once
 

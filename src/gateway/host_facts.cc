@@ -66,9 +66,9 @@ std::string ReadGroup(const std::string& root, std::string_view controller) {
   return "";
 }
 
-// Finds the mount in mountinfo (proc_pid_mountinfo(5)): "ID PARENT DEV ROOT MOUNT OPTIONS ... - TYPE
-// SOURCE SUPER". ROOT is what of the hierarchy is mounted there: in a container without a cgroup
-// namespace our group begins with it and the mount does not.
+// Finds the mount in mountinfo (proc_pid_mountinfo(5)): "ID PARENT DEV ROOT MOUNT OPTIONS ... -
+// TYPE SOURCE SUPER". ROOT is what of the hierarchy is mounted there: in a container without a
+// cgroup namespace our group begins with it and the mount does not.
 std::optional<Hierarchy> FindHierarchy(const std::string& root, std::string_view controller) {
   std::ifstream file(root + "/proc/self/mountinfo");
   for (std::string line; std::getline(file, line);) {

@@ -43,9 +43,9 @@ Status PlanEngine(EngineChoice choice, const std::vector<EngineOffer>& offers, H
         choice == EngineChoice::kIoUring ? EngineKind::kIoUring : EngineKind::kEpoll;
     const EngineOffer* offer = FindOffer(offers, kind);
     if (offer == nullptr || !offer->is_available) {
-      return Status::Unsupported(
-          "engine: " + std::string(Name(kind)) + " cannot be had here: " +
-          (offer == nullptr ? "this build lacks it" : offer->reason) + "; or write engine auto");
+      return Status::Unsupported("engine: " + std::string(Name(kind)) + " cannot be had here: " +
+                                 (offer == nullptr ? "this build lacks it" : offer->reason) +
+                                 "; or write engine auto");
     }
     plan->engine = kind;
     return Status::Ok();
@@ -63,15 +63,16 @@ Status PlanEngine(EngineChoice choice, const std::vector<EngineOffer>& offers, H
 Status PlanShards(const Options& options, const HostFacts& facts, HostPlan* plan) {
   for (const uint32_t cpu : options.cpus) {
     if (std::find(facts.affinity.begin(), facts.affinity.end(), cpu) == facts.affinity.end()) {
-      return Status::InvalidArgument(
-          "cpus: processor " + std::to_string(cpu) + " is not among those this process may run on (" +
-          FormatCpuList(facts.affinity) + "); write some of these, or widen the affinity mask");
+      return Status::InvalidArgument("cpus: processor " + std::to_string(cpu) +
+                                     " is not among those this process may run on (" +
+                                     FormatCpuList(facts.affinity) +
+                                     "); write some of these, or widen the affinity mask");
     }
   }
   plan->shards = options.shards;
   if (plan->shards == 0) {
-    plan->shards = options.cpus.empty() ? facts.usable_cores
-                                        : static_cast<uint32_t>(options.cpus.size());
+    plan->shards =
+        options.cpus.empty() ? facts.usable_cores : static_cast<uint32_t>(options.cpus.size());
   }
   const std::vector<uint32_t>& cpus = options.cpus.empty() ? facts.affinity : options.cpus;
   if (!options.cpus.empty() || (plan->shards == facts.affinity.size() && plan->shards > 0)) {
@@ -179,9 +180,8 @@ void ReportHost(const HostFacts& facts, const std::vector<EngineOffer>& offers, 
   report->Line("memory", BytesText(facts.memory_bytes));
   report->Line("open files", LimitText(facts.open_files_soft) + ", raised to " +
                                  LimitText(facts.open_files_hard) + " at the start");
-  report->Line("locked memory", facts.locked_bytes_soft == 0
-                                    ? "0"
-                                    : BytesText(facts.locked_bytes_soft));
+  report->Line("locked memory",
+               facts.locked_bytes_soft == 0 ? "0" : BytesText(facts.locked_bytes_soft));
   report->Line("listen backlog", "net.core.somaxconn " + std::to_string(facts.somaxconn));
   report->Line("TCP memory", BytesText(facts.tcp_memory_bytes_max) + " in all (tcp_mem), up to " +
                                  BytesText(facts.tcp_send_bytes_max) + " a sender (tcp_wmem)");
@@ -239,8 +239,8 @@ std::string CheckReport(const Options& options, const std::string& config_path,
                         const HostFacts& facts, const std::vector<EngineOffer>& offers,
                         const HostPlan& plan) {
   Report report;
-  report.Heading("configuration OK (" +
-                 (config_path.empty() ? "no file" : "file " + config_path) + ")");
+  report.Heading("configuration OK (" + (config_path.empty() ? "no file" : "file " + config_path) +
+                 ")");
   ReportHost(facts, offers, &report);
   ReportPlan(options, plan, &report);
   if (!plan.warnings.empty()) {

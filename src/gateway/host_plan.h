@@ -1,8 +1,9 @@
-// What the options come to on this host: the engine, the number of shards and where they are pinned;
-// and the report of `sluice --check`.
+// What the options come to on this host: the engine, the number of shards and where they are
+// pinned; and the report of `sluice --check`.
 //
 // Thread: main, before the shards start.
-// Errors: kUnsupported for a forced engine that cannot be had, kInvalidArgument for a processor or a
+// Errors: kUnsupported for a forced engine that cannot be had, kInvalidArgument for a processor or
+// a
 //         key file that cannot be used; one line each: what, why and what to do.
 #pragma once
 

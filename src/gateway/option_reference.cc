@@ -95,6 +95,10 @@ std::string Wrap(std::string_view text, const std::string& indent, size_t column
   return wrapped + line + "\n";
 }
 
+std::string Heading(const Section& section) {
+  return std::string(section.title) + ". " + std::string(section.about);
+}
+
 std::string HelpEntry(const OptionSpec& option) {
   std::string about(option.help);
   about += " Default: " + DefaultText(option);
@@ -131,7 +135,8 @@ std::string HelpText() {
       "sluice: an event-stream gateway. POST an event, and every subscriber gets it over SSE.\n\n"
       "  sluice [--config FILE] [options]\n\n"
       "Options come from the file, then the environment (SLUICE_LAG_BYTES_MAX for "
-      "--lag-bytes-max),\nthen the flags; the later one wins. Bytes take KiB, MiB and GiB, durations "
+      "--lag-bytes-max),\nthen the flags; the later one wins. Bytes take KiB, MiB and GiB, "
+      "durations "
       "take ms, s, m and h.\n\n"
       "  --config <file>\n      TOML file of options (environment: SLUICE_CONFIG). Default: none.\n"
       "  --check\n      Validate the configuration, say what this host would be run with, and exit "
@@ -139,7 +144,7 @@ std::string HelpText() {
       "  --version\n      Print the version and exit.\n"
       "  -h, --help\n      Print this and exit.\n";
   for (const Section& section : kSections) {
-    text += "\n" + std::string(section.title) + ". " + std::string(section.about) + "\n";
+    text += "\n" + Wrap(Heading(section), "", 100);
     for (const OptionSpec& option : OptionTable()) {
       if (SectionOf(option.name) == section.name) text += HelpEntry(option);
     }
@@ -156,15 +161,18 @@ std::string ReferencePage() {
       "environment, then the flags: the later one wins, and a list given later replaces the\n"
       "earlier list. One name gives all three spellings:\n\n"
       "| file | environment | flag |\n|---|---|---|\n"
-      "| `[lag]` `bytes_max = \"4MiB\"` | `SLUICE_LAG_BYTES_MAX=4MiB` | `--lag-bytes-max 4MiB` |\n\n"
+      "| `[lag]` `bytes_max = \"4MiB\"` | `SLUICE_LAG_BYTES_MAX=4MiB` | `--lag-bytes-max 4MiB` "
+      "|\n\n"
       "- **bytes**: a number, or one with `KiB`, `MiB` or `GiB` (powers of 1024).\n"
       "- **duration**: with its unit, `500ms`, `15s`, `2m`, `1h`, or `0`. Those who generate\n"
       "  numbers may put the unit into the name instead: `stop.delay_ms = 500`,\n"
       "  `SLUICE_STOP_DELAY_MS=500`, `--stop-delay-ms 500`.\n"
       "- **list**: an array in the file, commas in the environment, a repeated flag or commas.\n"
       "- **on|off**: `true` and `false` in the file.\n\n"
-      "A wrong value, an unknown name or a broken relation is one line on standard error that says\n"
-      "what, why and what to do; the program exits with 2. Try it: `sluice --check --config FILE`.\n"
+      "A wrong value, an unknown name or a broken relation is one line on standard error that "
+      "says\n"
+      "what, why and what to do; the program exits with 2. Try it: `sluice --check --config "
+      "FILE`.\n"
       "\nRelations that are checked at the start:\n"
       "`event.frame_bytes_max` < `lag.bytes_max` < `log.bytes_max`,\n"
       "`event.frame_bytes_max` ≤ `ring.bytes_max`, `log.segment_bytes` ≤ `lag.bytes_max`,\n"
@@ -197,7 +205,7 @@ std::string SampleFile(const std::map<std::string, std::string>& settings) {
       "# Bytes take KiB, MiB and GiB; durations take ms, s, m and h.\n"
       "# Check a change with: sluice --check --config FILE\n";
   for (const Section& section : kSections) {
-    file += "\n# " + std::string(section.title) + ". " + std::string(section.about) + "\n";
+    file += "\n" + Wrap(Heading(section), "# ", 100);
     if (!section.name.empty()) file += "[" + std::string(section.name) + "]\n";
     for (const OptionSpec& option : OptionTable()) {
       if (SectionOf(option.name) != section.name) continue;

@@ -17,8 +17,8 @@ std::string HelpText();
 // docs/configuration.md, whole.
 std::string ReferencePage();
 
-// deploy/sluice.toml, whole: every option commented out with its default, but for those in `settings`
-// (name -> value as TOML), which stand as given.
+// deploy/sluice.toml, whole: every option commented out with its default, but for those in
+// `settings` (name -> value as TOML), which stand as given.
 std::string SampleFile(const std::map<std::string, std::string>& settings);
 
 // The settings that the installed file ships with: publishing keyed, and a delay to stop.

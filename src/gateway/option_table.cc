@@ -47,8 +47,8 @@ constexpr OptionSpec kTable[] = {
      "A request's line and headers in all.", "431, and the connection is closed", ""},
     {"http.target_bytes_max", &O::target_bytes_max, U::kBytes, 64, 1 * kMiB, "",
      "A request's target (path and query).", "414, and the connection is closed", ""},
-    {"http.body_bytes_max", &O::body_bytes_max, U::kBytes, 1, 1 * kGiB, "",
-     "A request's body.", "413, at once if the length was announced", ""},
+    {"http.body_bytes_max", &O::body_bytes_max, U::kBytes, 1, 1 * kGiB, "", "A request's body.",
+     "413, at once if the length was announced", ""},
     {"http.json_depth_max", &O::json_depth_max, U::kCount, 1, 1'024, "",
      "Nesting of arrays and objects in a JSON body.", "400 invalid_json", ""},
     {"http.request_timeout", &O::request_timeout_ms, U::kDuration, 100, kHour, "",
@@ -169,7 +169,8 @@ std::string Letters(std::string_view text) {
 
 std::string OptionSpec::Flag() const {
   std::string flag(name);
-  std::replace_if(flag.begin(), flag.end(), [](char c) { return c == '.' || c == '_'; }, '-');
+  std::replace_if(
+      flag.begin(), flag.end(), [](char c) { return c == '.' || c == '_'; }, '-');
   return flag;
 }
 

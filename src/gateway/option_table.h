@@ -1,7 +1,8 @@
 // The one table of options: every option's name, field, unit, range, and what it means.
 //
 // Flags, environment variables, the configuration file, --help, docs/configuration.md and
-// deploy/sluice.toml all come from it, so none of them can say something else than the program does.
+// deploy/sluice.toml all come from it, so none of them can say something else than the program
+// does.
 //
 //   name               flag                  environment               file
 //   lag.bytes_max      --lag-bytes-max       SLUICE_LAG_BYTES_MAX      [lag] bytes_max = "4MiB"
@@ -50,12 +51,15 @@ struct OptionSpec {
   std::string_view alias;     // one more flag, without the dashes
 
   // True if several values make a list: the flag may be repeated.
-  bool is_list() const { return std::holds_alternative<std::vector<std::string> Options::*>(field); }
+  bool is_list() const {
+    return std::holds_alternative<std::vector<std::string> Options::*>(field);
+  }
   std::string Flag() const;         // "lag-bytes-max"
   std::string Environment() const;  // "SLUICE_LAG_BYTES_MAX"
 };
 
-// In the order of the documentation; options of one section (the part before the dot) stand together.
+// In the order of the documentation; options of one section (the part before the dot) stand
+// together.
 std::span<const OptionSpec> OptionTable();
 
 // The option a person names in the file, or nullptr. A duration may carry its unit in its name, for
@@ -63,8 +67,8 @@ std::span<const OptionSpec> OptionTable();
 // that it did.
 const OptionSpec* FindOption(std::string_view name, bool* unit_in_name);
 
-// For "did you mean": the option that looks most like `text`, as `spell` writes it (its name, flag or
-// variable); empty if none is near.
+// For "did you mean": the option that looks most like `text`, as `spell` writes it (its name, flag
+// or variable); empty if none is near.
 std::string NearestOption(std::string_view text, std::string (*spell)(const OptionSpec&));
 
 }  // namespace sluice

@@ -145,8 +145,8 @@ Status SetOption(const OptionSpec& option, const std::vector<std::string>& value
     return Status::Ok();
   }
   if (option.unit == OptionUnit::kCpuList) {
-    return ParseCpuList(Join(values), &(options->*std::get<std::vector<uint32_t> Options::*>(
-                                                      option.field)));
+    return ParseCpuList(Join(values),
+                        &(options->*std::get<std::vector<uint32_t> Options::*>(option.field)));
   }
   if (values.size() != 1) return Status::InvalidArgument("takes one value");
   const std::string& value = values.front();

@@ -6,7 +6,8 @@
 //   switch    = "on" | "off" | "true" | "false"
 //
 // Thread: pure functions.
-// Errors: kInvalidArgument with one line: what is wrong with the value and what may stand there. The
+// Errors: kInvalidArgument with one line: what is wrong with the value and what may stand there.
+// The
 //         caller puts the option's name and where it came from before it.
 #pragma once
 

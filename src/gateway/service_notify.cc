@@ -27,8 +27,7 @@ Status NotifyService(std::string_view state) {
 
   const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) {
-    return Status::Unavailable(std::string("systemd is not told: socket: ") +
-                               std::strerror(errno));
+    return Status::Unavailable(std::string("systemd is not told: socket: ") + std::strerror(errno));
   }
   const ssize_t sent = sendto(fd, state.data(), state.size(), MSG_NOSIGNAL,
                               reinterpret_cast<const sockaddr*>(&address), size);
@@ -43,7 +42,8 @@ Status NotifyService(std::string_view state) {
 
 std::string ServiceStatus(std::string_view text) {
   std::string line = "STATUS=" + std::string(text);
-  std::replace_if(line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
   return line;
 }
 

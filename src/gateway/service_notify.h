@@ -1,7 +1,7 @@
 // Tells systemd (Type=notify) how the gateway is: one datagram to the socket it named at the start.
 //
-// The protocol is sd_notify(3)'s, written here because it is this one datagram: libsystemd would bring
-// five libraries (compression, cryptography) into a process that uses none of them.
+// The protocol is sd_notify(3)'s, written here because it is this one datagram: libsystemd would
+// bring five libraries (compression, cryptography) into a process that uses none of them.
 //
 // Thread: any; each call is a socket of its own.
 // Errors: without NOTIFY_SOCKET (not under systemd) nothing is done. A failure is returned for the

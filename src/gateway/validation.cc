@@ -72,8 +72,7 @@ Status ValidateTimes(const Options& o) {
   if (closing_ms >= o.stop_timeout_ms) {
     return Broken(Timed("stop.timeout", o.stop_timeout_ms) +
                   " must be above stop.delay and stop.spread together (" +
-                  FormatDuration(closing_ms) +
-                  "), or streams are cut without a goodbye; raise it");
+                  FormatDuration(closing_ms) + "), or streams are cut without a goodbye; raise it");
   }
   return Status::Ok();
 }
@@ -104,8 +103,7 @@ Status ValidateAddresses(const Options& o) {
 Status ValidatePaths(const Options& o) {
   std::set<std::string_view> seen{"/", "/stats", "/healthz", "/readyz"};
   for (const auto* list : {&o.stream_paths, &o.broadcast_paths}) {
-    const std::string name =
-        list == &o.stream_paths ? "http.stream_paths" : "http.broadcast_paths";
+    const std::string name = list == &o.stream_paths ? "http.stream_paths" : "http.broadcast_paths";
     if (list->empty()) return Broken(name + " names no path; write at least one");
     for (const std::string& path : *list) {
       const bool is_plain =
@@ -129,13 +127,14 @@ Status ValidateOrigins(const Options& o) {
   for (const std::string& origin : o.cors_origins) {
     if (origin == "*") {
       if (o.cors_origins.size() == 1) continue;
-      return Broken("http.cors_origins: * stands beside other origins; write * alone (no "
-                    "credentials) or the list alone (with credentials)");
+      return Broken(
+          "http.cors_origins: * stands beside other origins; write * alone (no "
+          "credentials) or the list alone (with credentials)");
     }
     const size_t scheme = origin.find("://");
-    const bool is_origin =
-        scheme != std::string::npos && scheme > 0 && scheme + 3 < origin.size() &&
-        origin.find_first_of("/?#@, \"\r\n", scheme + 3) == std::string::npos;
+    const bool is_origin = scheme != std::string::npos && scheme > 0 &&
+                           scheme + 3 < origin.size() &&
+                           origin.find_first_of("/?#@, \"\r\n", scheme + 3) == std::string::npos;
     if (!is_origin) {
       return Broken("http.cors_origins: \"" + origin +
                     "\" is no origin; write scheme://host or scheme://host:port, without a path");

@@ -26,9 +26,7 @@ void ExpectFile(const std::string& name, const std::string& text) {
   EXPECT_EQ(found.str(), text) << name << " is not what the program says; run scripts/reference";
 }
 
-TEST(OptionReference, PageIsTheTable) {
-  ExpectFile("docs/configuration.md", ReferencePage());
-}
+TEST(OptionReference, PageIsTheTable) { ExpectFile("docs/configuration.md", ReferencePage()); }
 
 TEST(OptionReference, InstalledFileIsTheTable) {
   ExpectFile("deploy/sluice.toml", SampleFile(InstalledSettings()));
@@ -49,8 +47,8 @@ TEST(OptionReference, SampleShowsTheDefaults) {
   std::istringstream lines(SampleFile({}));
   for (std::string line; std::getline(lines, line);) {
     const size_t equals = line.find(" = ");
-    const bool is_setting = line.starts_with("# ") && equals != std::string::npos &&
-                            line.find(' ', 2) == equals;
+    const bool is_setting =
+        line.starts_with("# ") && equals != std::string::npos && line.find(' ', 2) == equals;
     uncommented += (is_setting ? line.substr(2) : line) + "\n";
   }
   const std::string path = testing::TempDir() + "sample.toml";
@@ -61,8 +59,7 @@ TEST(OptionReference, SampleShowsTheDefaults) {
   ASSERT_TRUE(status.ok()) << status.message();
   for (const OptionSpec& option : OptionTable()) {
     EXPECT_EQ(FormatOption(option, options), FormatOption(option, Options())) << option.name;
-    EXPECT_NE(uncommented.find(std::string(
-                  option.name.substr(option.name.rfind('.') + 1)) + " = "),
+    EXPECT_NE(uncommented.find(std::string(option.name.substr(option.name.rfind('.') + 1)) + " = "),
               std::string::npos)
         << option.name;
   }
