@@ -1,8 +1,11 @@
 // Everything about a gateway that can be configured, with its default and its unit.
 //
 // A field's comment begins with its name in the configuration file; the flag and the environment
-// variable are derived from it (`lag.bytes_max` is --lag-bytes-max and SLUICE_LAG_BYTES_MAX).
-// `Validate` checks each bound and the relations between them, so that the code below never has to.
+// variable are derived from it (`lag.bytes_max` is --lag-bytes-max and SLUICE_LAG_BYTES_MAX). A
+// duration is written with its unit (`--stop-delay 10s`) and kept here in milliseconds. Names, units,
+// ranges and what happens at a bound stand in gateway/option_table.cc, docs/configuration.md is
+// written from there, and `Validate` (gateway/validation.h) checks the relations between the bounds,
+// so that the code that uses them never has to.
 //
 // Thread: a value; a running gateway holds its own copy.
 #pragma once
@@ -43,9 +46,9 @@ struct Options {
   uint32_t body_bytes_max = 1024 * 1024;
   // http.json_depth_max: nesting of arrays and objects.
   uint32_t json_depth_max = 512;
-  // http.request_timeout_ms: a request's head and body in all, from its first byte.
+  // http.request_timeout: a request's head and body in all, from its first byte.
   uint32_t request_timeout_ms = 10'000;
-  // http.idle_timeout_ms: a connection that is no stream, between requests (or before its first).
+  // http.idle_timeout: a connection that is no stream, between requests (or before its first).
   uint32_t idle_timeout_ms = 60'000;
   // http.idle_connections_max: connections that are no stream, a shard; past it the idlest is closed.
   uint32_t idle_connections_max = 4'096;
@@ -59,13 +62,13 @@ struct Options {
   // --- Events and streams -------------------------------------------------------------------
   // event.frame_bytes_max: an encoded event; each line end in the data costs 7 bytes.
   uint32_t frame_bytes_max = 1280 * 1024;
-  // stream.retry_ms_min, stream.retry_ms_max: the spread of the `retry:` a stream opens with.
+  // stream.retry_min, stream.retry_max: the spread of the `retry:` a stream opens with.
   uint32_t retry_ms_min = 2'000;
   uint32_t retry_ms_max = 4'000;
-  // stream.heartbeat_ms: a reader at the tail that had no bytes for so long gets a comment line; 0 is
+  // stream.heartbeat: a reader at the tail that had no bytes for so long gets a comment line; 0 is
   // never.
   uint32_t heartbeat_ms = 15'000;
-  // stream.age_max_ms: a stream is ended after so long, with 20 % jitter; 0 is never.
+  // stream.age_max: a stream is ended after so long, with 20 % jitter; 0 is never.
   uint32_t stream_age_max_ms = 0;
   // stream.subscribers_max: a shard; past it a stream is refused. 0 is what the engine can hold.
   uint32_t subscribers_max = 0;
@@ -75,7 +78,7 @@ struct Options {
   uint64_t lag_bytes_max = 4 * 1024 * 1024;
   // lag.events_max
   uint64_t lag_events_max = 65'536;
-  // lag.age_max_ms: the age of the oldest event it has not taken.
+  // lag.age_max: the age of the oldest event it has not taken.
   uint32_t lag_age_max_ms = 30'000;
 
   // --- Memory of ring and logs ----------------------------------------------------------------
@@ -105,15 +108,15 @@ struct Options {
   uint32_t notsent_lowat_bytes = 16 * 1024;
   // socket.receive_buffer_bytes: SO_RCVBUF of accepted connections (the kernel doubles it).
   uint32_t receive_buffer_bytes = 32 * 1024;
-  // socket.user_timeout_ms: TCP_USER_TIMEOUT; unacknowledged bytes older than this end a connection.
+  // socket.user_timeout: TCP_USER_TIMEOUT; unacknowledged bytes older than this end a connection.
   uint32_t user_timeout_ms = 60'000;
 
   // --- Stopping -------------------------------------------------------------------------------
-  // stop.delay_ms: /readyz is 503 and all is still served.
+  // stop.delay: /readyz is 503 and all is still served.
   uint32_t stop_delay_ms = 0;
-  // stop.spread_ms: the streams are closed evenly over this time.
+  // stop.spread: the streams are closed evenly over this time.
   uint32_t stop_spread_ms = 1'000;
-  // stop.timeout_ms: from SIGTERM to exit, at most.
+  // stop.timeout: from SIGTERM to exit, at most.
   uint32_t stop_timeout_ms = 30'000;
 
   // --- Log of the program ---------------------------------------------------------------------

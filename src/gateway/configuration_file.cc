@@ -1,0 +1,137 @@
+#include "gateway/configuration_file.h"
+
+#include <toml++/toml.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <string_view>
+#include <vector>
+
+#include "gateway/option_table.h"
+#include "gateway/option_value.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kFileBytesMax = 1024 * 1024;
+
+std::string Place(const std::string& path, const toml::source_region& region) {
+  return path + ":" + std::to_string(region.begin.line) + ":" +
+         std::to_string(region.begin.column) + ": ";
+}
+
+std::string SpellName(const OptionSpec& option) { return std::string(option.name); }
+
+// The node as the words that the flags' readers take.
+bool ReadScalar(const toml::node& node, std::string* word) {
+  if (const auto* text = node.as_string()) {
+    *word = text->get();
+  } else if (const auto* number = node.as_integer()) {
+    *word = std::to_string(number->get());
+  } else if (const auto* is_on = node.as_boolean()) {
+    *word = is_on->get() ? "on" : "off";
+  } else {
+    return false;
+  }
+  return true;
+}
+
+Status ReadWords(const toml::node& node, std::vector<std::string>* words) {
+  std::string word;
+  if (const auto* array = node.as_array()) {
+    for (const toml::node& element : *array) {
+      if (!ReadScalar(element, &word)) {
+        return Status::InvalidArgument("the list holds what is neither text nor a number");
+      }
+      words->push_back(word);
+    }
+    return Status::Ok();
+  }
+  if (!ReadScalar(node, &word)) {
+    return Status::InvalidArgument(
+        "the value is neither text, a whole number, a switch nor a list");
+  }
+  words->push_back(word);
+  return Status::Ok();
+}
+
+Status ApplyNode(const OptionSpec& option, bool unit_in_name, const toml::node& node,
+                 Options* options) {
+  if (node.is_array() && !option.is_list() && option.unit != OptionUnit::kCpuList) {
+    return Status::InvalidArgument("takes one value, no list");
+  }
+  if (node.is_boolean() && option.unit != OptionUnit::kSwitch) {
+    return Status::InvalidArgument("takes no true or false; see docs/configuration.md");
+  }
+  if (node.is_integer() &&
+      (option.unit == OptionUnit::kText || option.unit == OptionUnit::kEngine)) {
+    return Status::InvalidArgument("takes text; put it into quotes");
+  }
+  std::vector<std::string> words;
+  if (Status s = ReadWords(node, &words); !s.ok()) return s;
+  return SetOption(option, words, unit_in_name, options);
+}
+
+Status ApplyTable(const std::string& path, const std::string& section, const toml::table& table,
+                  Options* options) {
+  for (const auto& [key, node] : table) {
+    const std::string name =
+        section.empty() ? std::string(key.str()) : section + "." + std::string(key.str());
+    bool unit_in_name = false;
+    if (const OptionSpec* option = FindOption(name, &unit_in_name)) {
+      if (Status s = ApplyNode(*option, unit_in_name, node, options); !s.ok()) {
+        return Status::InvalidArgument(Place(path, key.source()) + name + ": " + s.message());
+      }
+      continue;
+    }
+    if (const toml::table* inner = node.as_table()) {
+      if (Status s = ApplyTable(path, name, *inner, options); !s.ok()) return s;
+      continue;
+    }
+    const std::string near = NearestOption(name, SpellName);
+    return Status::InvalidArgument(
+        Place(path, key.source()) + name + " is no option; " +
+        (near.empty() ? "see docs/configuration.md" : "did you mean " + near + "?"));
+  }
+  return Status::Ok();
+}
+
+Status ReadFile(const std::string& path, std::string* text) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return Status::InvalidArgument("--config " + path + ": cannot be read (" +
+                                   std::strerror(errno) + "); check the path and its permissions");
+  }
+  text->resize(kFileBytesMax + 1);
+  file.read(text->data(), static_cast<std::streamsize>(text->size()));
+  if (file.bad() || file.gcount() == 0) {
+    // A directory opens but does not read; an empty file is a configuration without a line.
+    if (file.bad() || !file.eof()) {
+      return Status::InvalidArgument("--config " + path + ": is no file; name a TOML file");
+    }
+  }
+  if (static_cast<size_t>(file.gcount()) > kFileBytesMax) {
+    return Status::InvalidArgument("--config " + path +
+                                   ": is larger than 1 MiB; name a TOML file of options");
+  }
+  text->resize(static_cast<size_t>(file.gcount()));
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status ApplyConfigurationFile(const std::string& path, Options* options) {
+  std::string text;
+  if (Status s = ReadFile(path, &text); !s.ok()) return s;
+  try {
+    const toml::table table = toml::parse(text, path);
+    return ApplyTable(path, "", table, options);
+  } catch (const toml::parse_error& error) {
+    return Status::InvalidArgument(Place(path, error.source()) + "is no TOML: " +
+                                   std::string(error.description()) + "; correct the line");
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,224 @@
+#include "gateway/option_table.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace sluice {
+namespace {
+
+constexpr uint64_t kKiB = 1024;
+constexpr uint64_t kMiB = 1024 * kKiB;
+constexpr uint64_t kGiB = 1024 * kMiB;
+constexpr uint64_t kSecond = 1'000;  // durations are in milliseconds
+constexpr uint64_t kHour = 3'600 * kSecond;
+constexpr uint64_t kDay = 24 * kHour;
+
+using O = Options;
+using U = OptionUnit;
+
+// name, field, unit, minimum, maximum, what 0 means, help, what happens at the bound, alias
+constexpr OptionSpec kTable[] = {
+    {"listen", &O::listen, U::kText, 0, 0, "",
+     "Address to serve streams and publishes on: ADDR:PORT, [ADDR]:PORT or unix:PATH.", "", ""},
+    {"shards", &O::shards, U::kCount, 1, 256, "one a usable core",
+     "Threads, each with its engine and its slice of the subscribers.", "", ""},
+    {"cpus", &O::cpus, U::kCpuList, 0, 4'095, "",
+     "Processors to pin the shards to, in order, such as 0,2-3; without it shards are pinned only "
+     "if they fill the affinity mask.",
+     "", ""},
+    {"engine", &O::engine, U::kEngine, 0, 0, "",
+     "Kernel interface: auto, io_uring or epoll; a forced one that cannot be had is an error.", "",
+     ""},
+    {"log_level", &O::log_level, U::kText, 0, 0, "",
+     "What the program logs to standard error: trace, debug, info, warn or error.", "", ""},
+
+    {"admin.listen", &O::admin_listen, U::kText, 0, 0, "",
+     "Address where /stats needs no key, beside /healthz and /readyz.", "", ""},
+
+    {"http.stream_paths", &O::stream_paths, U::kText, 0, 0, "",
+     "Paths of the stream: the first is the path, the others are its aliases.", "", ""},
+    {"http.broadcast_paths", &O::broadcast_paths, U::kText, 0, 0, "",
+     "Paths that publish: the first is the path, the others are its aliases.", "", ""},
+    {"http.cors_origins", &O::cors_origins, U::kText, 0, 0, "",
+     "Origins whose pages may use the gateway: * for any, without credentials, or a list of "
+     "scheme://host[:port], with credentials.",
+     "", ""},
+    {"http.header_bytes_max", &O::header_bytes_max, U::kBytes, 1 * kKiB, 1 * kMiB, "",
+     "A request's line and headers in all.", "431, and the connection is closed", ""},
+    {"http.target_bytes_max", &O::target_bytes_max, U::kBytes, 64, 1 * kMiB, "",
+     "A request's target (path and query).", "414, and the connection is closed", ""},
+    {"http.body_bytes_max", &O::body_bytes_max, U::kBytes, 1, 1 * kGiB, "", "A request's body.",
+     "413, at once if the length was announced", ""},
+    {"http.json_depth_max", &O::json_depth_max, U::kCount, 1, 1'024, "",
+     "Nesting of arrays and objects in a JSON body.", "400 invalid_json", ""},
+    {"http.request_timeout", &O::request_timeout_ms, U::kDuration, 100, kHour, "",
+     "Time for a request's head and body in all, from its first byte.",
+     "408, and the connection is closed", ""},
+    {"http.idle_timeout", &O::idle_timeout_ms, U::kDuration, 100, kDay, "",
+     "How long a connection that is no stream may be idle between requests.",
+     "the connection is closed", ""},
+    {"http.idle_connections_max", &O::idle_connections_max, U::kCount, 1, 1'000'000, "",
+     "Connections a shard that are no streams.", "the one idle longest is closed", ""},
+
+    {"publish.key_file", &O::publish_key_file, U::kText, 0, 0, "",
+     "File with the keys that may publish and read /stats, one a line; without it publishing is "
+     "keyless.",
+     "", ""},
+    {"publish.keyless", &O::keyless_publish, U::kSwitch, 0, 0, "",
+     "Without a key file, whether to take publishes from programs on this host (a loopback peer, "
+     "not through a proxy).",
+     "", "keyless-publish"},
+
+    {"event.frame_bytes_max", &O::frame_bytes_max, U::kBytes, 256, 1 * kGiB, "",
+     "An encoded event; each line end in the data costs 7 bytes.", "413 frame_too_large", ""},
+
+    {"stream.retry_min", &O::retry_ms_min, U::kDuration, 1, kHour, "",
+     "The `retry:` that a stream opens with is spread from this ...", "", ""},
+    {"stream.retry_max", &O::retry_ms_max, U::kDuration, 1, kHour, "",
+     "... to this, so that readers do not all return in the same moment.", "", ""},
+    {"stream.heartbeat", &O::heartbeat_ms, U::kDuration, 100, kDay, "never",
+     "A reader that has all events and had no bytes for so long gets a comment line.", "", ""},
+    {"stream.age_max", &O::stream_age_max_ms, U::kDuration, 100, 365 * kDay / 10, "never",
+     "A stream is ended after so long, with 20 % jitter; its reader reconnects.",
+     "the stream ends with a goodbye, counted as stream_age", "max-stream-age"},
+    {"stream.subscribers_max", &O::subscribers_max, U::kCount, 1, 100'000'000,
+     "what the engine can hold", "Subscribers a shard.",
+     "an EventSource is told to come back, others get 503 subscribers_full", ""},
+
+    {"lag.bytes_max", &O::lag_bytes_max, U::kBytes, 1 * kKiB, 64 * kGiB, "",
+     "Bytes that one reader may be behind.", "it is disconnected, counted as lag_bytes", ""},
+    {"lag.events_max", &O::lag_events_max, U::kCount, 1, 1'000'000'000, "",
+     "Events that one reader may be behind.", "it is disconnected, counted as lag_events", ""},
+    {"lag.age_max", &O::lag_age_max_ms, U::kDuration, 100, kDay, "",
+     "Age of the oldest event that one reader has not taken.",
+     "it is disconnected, counted as lag_age", ""},
+
+    {"ring.events_max", &O::ring_events_max, U::kCount, 2, 1 << 24, "",
+     "Slots of the ring, a power of two.", "503 ring_full with Retry-After", ""},
+    {"ring.bytes_max", &O::ring_bytes_max, U::kBytes, 1 * kKiB, 64 * kGiB, "",
+     "Bytes of the frames on the ring.", "503 ring_full with Retry-After", ""},
+
+    {"log.bytes_max", &O::log_bytes_max, U::kBytes, 4 * kKiB, 1'024 * kGiB, "",
+     "Bytes of a shard's channel logs in all.",
+     "the readers furthest behind are disconnected, counted as log_budget; after that publishes "
+     "are refused",
+     ""},
+    {"log.segment_bytes", &O::segment_bytes, U::kBytes, 1 * kKiB, 1 * kGiB, "",
+     "One block of a channel's log; a larger frame gets a block of its own size.", "", ""},
+
+    {"sweep.sends_max", &O::sweep_sends_max, U::kCount, 1, 65'536, "",
+     "Sends between two looks at the engine's events: more is throughput, fewer is latency.",
+     "the sweep goes on after the look", ""},
+    {"sweep.send_bytes_max", &O::sweep_send_bytes_max, U::kBytes, 256, 1 * kGiB, "",
+     "Bytes offered to one subscriber in one send.", "the rest goes with its next send", ""},
+    {"sweep.drain_events_max", &O::drain_events_max, U::kCount, 1, 1 << 24, "",
+     "Events taken from the ring in a turn of a shard's loop.", "the rest is taken next turn", ""},
+    {"sweep.engine_events_max", &O::engine_events_max, U::kCount, 1, 65'536, "",
+     "Events taken from the engine in a turn of a shard's loop.", "the rest is taken next turn",
+     ""},
+
+    {"socket.backlog", &O::backlog, U::kCount, 1, 1 << 24, "",
+     "Connections that wait to be accepted, a listening socket; the kernel cuts it to "
+     "net.core.somaxconn.",
+     "the kernel drops the SYN and the peer tries again", ""},
+    {"socket.notsent_lowat_bytes", &O::notsent_lowat_bytes, U::kBytes, 1 * kKiB, 1 * kGiB, "",
+     "TCP_NOTSENT_LOWAT: what a reader that stops can pin in the kernel.",
+     "the reader lags in its channel's log instead", ""},
+    {"socket.receive_buffer_bytes", &O::receive_buffer_bytes, U::kBytes, 2 * kKiB, 1 * kGiB, "",
+     "SO_RCVBUF of accepted connections; the kernel doubles it.", "the peer has to wait", ""},
+    {"socket.user_timeout", &O::user_timeout_ms, U::kDuration, 1 * kSecond, kDay, "",
+     "TCP_USER_TIMEOUT: sent bytes that stay unacknowledged for so long end a connection.",
+     "the connection ends, counted as peer_timed_out", ""},
+
+    {"stop.delay", &O::stop_delay_ms, U::kDuration, 0, kHour, "at once",
+     "After SIGTERM, how long /readyz says 503 while all is still served.", "", ""},
+    {"stop.spread", &O::stop_spread_ms, U::kDuration, 0, kHour, "all at once",
+     "Time over which the streams are closed after that.", "", ""},
+    {"stop.timeout", &O::stop_timeout_ms, U::kDuration, 100, kHour, "",
+     "From SIGTERM to exit, at most.", "what is still open is cut", ""},
+};
+
+// The edit distance of two words, for "did you mean".
+size_t Distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+// What two spellings of one name share: letters in small, no separators.
+std::string Letters(std::string_view text) {
+  std::string letters;
+  for (const char c : text) {
+    if (std::isalnum(static_cast<unsigned char>(c))) {
+      letters += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+  }
+  return letters;
+}
+
+}  // namespace
+
+std::string OptionSpec::Flag() const {
+  std::string flag(name);
+  std::replace_if(
+      flag.begin(), flag.end(), [](char c) { return c == '.' || c == '_'; }, '-');
+  return flag;
+}
+
+std::string OptionSpec::Environment() const {
+  std::string variable = "SLUICE_";
+  for (const char c : name) {
+    variable += c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return variable;
+}
+
+std::span<const OptionSpec> OptionTable() { return kTable; }
+
+const OptionSpec* FindOption(std::string_view name, bool* unit_in_name) {
+  *unit_in_name = false;
+  for (const OptionSpec& option : kTable) {
+    if (option.name == name) return &option;
+  }
+  if (name.ends_with("_ms")) {
+    const std::string_view stem = name.substr(0, name.size() - 3);
+    for (const OptionSpec& option : kTable) {
+      if (option.unit == OptionUnit::kDuration && option.name == stem) {
+        *unit_in_name = true;
+        return &option;
+      }
+    }
+  }
+  return nullptr;
+}
+
+std::string NearestOption(std::string_view text, std::string (*spell)(const OptionSpec&)) {
+  const std::string wanted = Letters(text);
+  std::string nearest;
+  size_t best = std::max<size_t>(2, wanted.size() / 4) + 1;
+  for (const OptionSpec& option : kTable) {
+    const std::string spelled = spell(option);
+    size_t distance = Distance(wanted, Letters(spelled));
+    // A name without its section ("heartbeat") is near too, only less so.
+    const size_t dot = option.name.find('.');
+    if (dot != std::string_view::npos && Letters(option.name.substr(dot + 1)) == wanted) {
+      distance = std::min<size_t>(distance, 1);
+    }
+    if (distance < best) {
+      best = distance;
+      nearest = spelled;
+    }
+  }
+  return nearest;
+}
+
+}  // namespace sluice
