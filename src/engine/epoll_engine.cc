@@ -47,8 +47,9 @@ Status EpollEngine::Create(const EngineOptions& options, std::unique_ptr<Engine>
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur <= kFdReserve) {
-    return Status::Unavailable("the limit of open files is " + std::to_string(limit.rlim_cur) +
-                               ": epoll needs one a connection; raise it (ulimit -n, LimitNOFILE=)");
+    return Status::Unavailable(
+        "the limit of open files is " + std::to_string(limit.rlim_cur) +
+        ": epoll needs one a connection; raise it (ulimit -n, LimitNOFILE=)");
   }
   uint64_t bound = std::min<uint64_t>(limit.rlim_cur - kFdReserve, kSlotsMax);
   if (options.connections_max != 0) bound = std::min<uint64_t>(bound, options.connections_max);
@@ -59,9 +60,9 @@ Status EpollEngine::Create(const EngineOptions& options, std::unique_ptr<Engine>
   epoll_event event{EPOLLIN | EPOLLET, {.u64 = Tag(kWakeTag, 0)}};
   if (created->epoll_fd_ < 0 || created->wake_fd_ < 0 ||
       epoll_ctl(created->epoll_fd_, EPOLL_CTL_ADD, created->wake_fd_, &event) < 0) {
-    return Status::Unavailable("cannot create an epoll engine: " +
-                               std::string(std::strerror(errno)) +
-                               "; raise the limit of open files (ulimit -n, LimitNOFILE=)");
+    return Status::Unavailable(
+        "cannot create an epoll engine: " + std::string(std::strerror(errno)) +
+        "; raise the limit of open files (ulimit -n, LimitNOFILE=)");
   }
   *engine = std::move(created);
   return Status::Ok();

@@ -1,9 +1,9 @@
 // The engine on epoll: every Linux has it, and containers that forbid io_uring run on it.
 //
 // A connection is registered once, edge-triggered, for everything; an edge only sets a bit of the
-// connection and puts it on the ready list. What is reported then follows from bits and read mode, so
-// an edge that came while nobody asked is never lost. Listeners are level-triggered and taken out of
-// the set while nothing is to be accepted.
+// connection and puts it on the ready list. What is reported then follows from bits and read mode,
+// so an edge that came while nobody asked is never lost. Listeners are level-triggered and taken
+// out of the set while nothing is to be accepted.
 //
 // Thread: see engine.h.
 // Owner:  received bytes live in one arena, used anew at each Wait.

@@ -17,8 +17,8 @@ namespace {
 constexpr std::string_view kUnixPrefix = "unix:";
 
 Status Unreadable(std::string_view text, std::string_view why) {
-  return Status::InvalidArgument("cannot listen on \"" + std::string(text) + "\": " +
-                                 std::string(why) +
+  return Status::InvalidArgument("cannot listen on \"" + std::string(text) +
+                                 "\": " + std::string(why) +
                                  "; write ADDR:PORT, [ADDR]:PORT, :PORT or unix:PATH");
 }
 
@@ -111,9 +111,9 @@ Status OpenTcp(ListenAddress* address, uint32_t count, const EngineOptions& opti
     sockaddr_storage storage;
     socklen_t length = sizeof storage;
     if (getsockname(probe, reinterpret_cast<sockaddr*>(&storage), &length) == 0) {
-      address->port = ntohs(address->family == AF_INET
-                                ? reinterpret_cast<sockaddr_in*>(&storage)->sin_port
-                                : reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port);
+      address->port =
+          ntohs(address->family == AF_INET ? reinterpret_cast<sockaddr_in*>(&storage)->sin_port
+                                           : reinterpret_cast<sockaddr_in6*>(&storage)->sin6_port);
     }
   }
   close(probe);
