@@ -1,0 +1,185 @@
+// The suite's world on real sockets, and what only the kernel's engines have.
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <map>
+
+#include "engine/engine_suite.h"
+#include "engine/listener.h"
+
+namespace sluice {
+namespace {
+
+class KernelWorld final : public World {
+ public:
+  ~KernelWorld() override {
+    engine_.reset();
+    for (int fd : listening_) close(fd);
+    for (const auto& [fd, port] : peers_) close(fd);
+    if (!addresses_.empty()) unlink(addresses_[2].path.c_str());
+  }
+
+  bool Start(EngineKind kind, const WorldOptions& options) {
+    Status status = CreateKernelEngine(kind, options);
+    EXPECT_TRUE(status.ok()) << status.message();
+    if (!status.ok()) return false;
+    std::string path = "unix:/tmp/sluice_engine_test_" + std::to_string(getpid()) + ".sock";
+    uint32_t number = 0;
+    for (std::string_view text :
+         {std::string_view("127.0.0.1:0"), std::string_view("[::1]:0"), std::string_view(path)}) {
+      ListenAddress address;
+      std::vector<int> fds;
+      EXPECT_TRUE(ListenAddress::Parse(text, &address).ok());
+      status = OpenListeners(&address, 1, options.engine, &fds);
+      EXPECT_TRUE(status.ok()) << status.message();
+      if (!status.ok()) return false;
+      listening_.push_back(fds[0]);
+      addresses_.push_back(address);
+      EXPECT_TRUE(engine_->Listen(fds[0], number++).ok());
+    }
+    return true;
+  }
+
+  Engine& engine() override { return *engine_; }
+
+  int Connect(PeerFamily family) override {
+    const ListenAddress& to = addresses_[static_cast<size_t>(family)];
+    int fd = socket(to.family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    sockaddr_storage storage{};
+    socklen_t length = sizeof storage;
+    if (to.family == AF_UNIX) {
+      auto* local = reinterpret_cast<sockaddr_un*>(&storage);
+      local->sun_family = AF_UNIX;
+      std::strcpy(local->sun_path, to.path.c_str());
+      length = sizeof *local;
+    } else {
+      getsockname(listening_[static_cast<size_t>(family)], reinterpret_cast<sockaddr*>(&storage),
+                  &length);
+    }
+    if (connect(fd, reinterpret_cast<sockaddr*>(&storage), length) < 0) {
+      close(fd);
+      return -1;
+    }
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    length = sizeof storage;
+    getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length);
+    // The port stands at the same place in both families.
+    peers_[fd] = ntohs(reinterpret_cast<sockaddr_in*>(&storage)->sin_port);
+    return fd;
+  }
+  size_t Write(int peer, std::string_view bytes) override {
+    ssize_t written = send(peer, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    return written < 0 ? 0 : static_cast<size_t>(written);
+  }
+  std::string ReadSome(int peer, size_t bytes_max, bool* is_end) override {
+    std::string bytes(bytes_max, 0);
+    if (bytes_max == 0) return bytes;
+    ssize_t got = recv(peer, bytes.data(), bytes.size(), 0);
+    *is_end = got == 0 || (got < 0 && errno != EAGAIN);
+    bytes.resize(got < 0 ? 0 : static_cast<size_t>(got));
+    return bytes;
+  }
+  void ShutdownWrite(int peer) override { shutdown(peer, SHUT_WR); }
+  void Vanish(int peer) override {
+    peers_.erase(peer);
+    close(peer);
+  }
+  void Reset(int peer) override {
+    linger at_once{1, 0};
+    setsockopt(peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    Vanish(peer);
+  }
+  uint16_t port(int peer) override { return peers_[peer]; }
+
+ private:
+  Status CreateKernelEngine(EngineKind kind, const WorldOptions& options);
+
+  std::unique_ptr<Engine> engine_;
+  std::vector<int> listening_;
+  std::vector<ListenAddress> addresses_;
+  std::map<int, uint16_t> peers_;
+};
+
+Status KernelWorld::CreateKernelEngine(EngineKind kind, const WorldOptions& options) {
+  return CreateEngine(kind, options.engine, &engine_);
+}
+
+// What the descriptors of this process lead to, counted.
+std::map<std::string, int> DescriptorTargets() {
+  std::map<std::string, int> targets;
+  DIR* folder = opendir("/proc/self/fd");
+  while (dirent* entry = readdir(folder)) {
+    char target[256] = {};
+    std::string path = std::string("/proc/self/fd/") + entry->d_name;
+    if (readlink(path.c_str(), target, sizeof target - 1) > 0) {
+      std::string name = target;
+      ++targets[name.starts_with("socket:") ? "socket" : name];
+    }
+  }
+  closedir(folder);
+  return targets;
+}
+
+class KernelEngine : public EngineSuite {};
+
+TEST_P(KernelEngine, IsTheOneAskedFor) {
+  std::map<std::string, int> before = DescriptorTargets();
+  Start();
+  std::map<std::string, int> after = DescriptorTargets();
+  bool is_epoll = GetParam().kind == EngineKind::kEpoll;
+  EXPECT_EQ(after["anon_inode:[eventpoll]"] - before["anon_inode:[eventpoll]"], is_epoll ? 1 : 0);
+  EXPECT_EQ(after["anon_inode:[io_uring]"] - before["anon_inode:[io_uring]"], is_epoll ? 0 : 1);
+}
+
+// Epoll meets the limit of open files; io_uring's connections are no descriptors of the process.
+TEST_P(KernelEngine, SurvivesTheLimitOfOpenFiles) {
+  Start();
+  Settle();
+  std::vector<int> peers;
+  for (int i = 0; i < 4; ++i) peers.push_back(world().Connect());
+  rlimit before;
+  getrlimit(RLIMIT_NOFILE, &before);
+  rlimit tight = before;
+  int lowest_free = dup(0);
+  close(lowest_free);
+  tight.rlim_cur = static_cast<rlim_t>(lowest_free);
+  setrlimit(RLIMIT_NOFILE, &tight);
+  if (GetParam().kind == EngineKind::kEpoll) {
+    EXPECT_TRUE(Until(
+        [&] { return !events_.empty() && events_.back().kind == EngineEventKind::kAcceptFailed; }));
+    EXPECT_EQ(events_.back().error, EMFILE);
+    EXPECT_LE(events_.size(), 3u);
+  } else {
+    EXPECT_TRUE(Until([&] { return events_.size() == 4; }));
+  }
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_TRUE(Until([&] { return engine().connections() == 4; }));
+}
+
+INSTANTIATE_TEST_SUITE_P(Epoll, KernelEngine, testing::Values(KernelParameter(EngineKind::kEpoll)),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+}  // namespace
+
+std::unique_ptr<World> MakeKernelWorld(EngineKind kind, const WorldOptions& options) {
+  auto world = std::make_unique<KernelWorld>();
+  if (!world->Start(kind, options)) return nullptr;
+  return world;
+}
+
+SuiteParameter KernelParameter(EngineKind kind) {
+  return {kind, std::string(Name(kind)),
+          [kind](const WorldOptions& options) { return MakeKernelWorld(kind, options); }};
+}
+
+INSTANTIATE_TEST_SUITE_P(Epoll, EngineSuite, testing::Values(KernelParameter(EngineKind::kEpoll)),
+                         [](const auto& parameter) { return parameter.param.name; });
+
+}  // namespace sluice
