@@ -1,0 +1,281 @@
+#include "gateway/running_gateway.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <simdjson.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "base/clock.h"
+#include "gateway/validation.h"
+
+namespace sluice {
+namespace {
+
+std::string_view PhaseName(Phase phase) {
+  switch (phase) {
+    case Phase::kStarting:
+      return "starting";
+    case Phase::kServing:
+      return "serving";
+    case Phase::kDraining:
+      return "draining";
+    case Phase::kClosing:
+      return "closing";
+    case Phase::kStopped:
+      return "stopped";
+  }
+  return "";
+}
+
+EngineOptions EngineOptionsOf(const Options& options) {
+  EngineOptions engine;
+  // A bound on subscribers leaves room for the connections that are none.
+  if (options.subscribers_max != 0) {
+    engine.connections_max = options.subscribers_max + options.idle_connections_max + 256;
+  }
+  engine.backlog = options.backlog;
+  engine.notsent_lowat_bytes = options.notsent_lowat_bytes;
+  engine.receive_buffer_bytes = options.receive_buffer_bytes;
+  engine.user_timeout_ms = options.user_timeout_ms;
+  return engine;
+}
+
+void Pin(std::thread& thread, uint32_t cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  pthread_setaffinity_np(thread.native_handle(), sizeof(set), &set);
+}
+
+}  // namespace
+
+Status Gateway::Start(const Options& options, std::unique_ptr<Gateway>* gateway) {
+  Status status = Validate(options);
+  if (!status.ok()) return status;
+  HostPlan plan;
+  status = PlanForHost(options, ReadHostFacts(), ProbeEngines(), &plan);
+  if (!status.ok()) return status;
+  auto running = std::make_unique<RunningGateway>(options, plan);
+  status = running->Start();
+  if (status.ok()) *gateway = std::move(running);
+  return status;
+}
+
+RunningGateway::RunningGateway(const Options& options, const HostPlan& plan)
+    : options_(options), plan_(plan), started_ns_(MonotonicNs()) {}
+
+RunningGateway::~RunningGateway() {
+  SetPhase(Phase::kStopped);
+  for (std::thread& thread : threads_) thread.join();
+  shards_.clear();
+  for (const auto& fds : listening_fds_) {
+    for (const int fd : fds) close(fd);
+  }
+  for (const ListenAddress& address : listening_) {
+    if (address.family == AF_UNIX) unlink(address.path.c_str());
+  }
+}
+
+Status RunningGateway::Start() {
+  if (!options_.publish_key_file.empty()) {
+    Status status = keys_.Load(options_.publish_key_file, &key_warning_);
+    if (!status.ok()) return status;
+  }
+  Status status = Listen();
+  if (status.ok()) status = CreateShards();
+  if (!status.ok()) return status;
+  {
+    std::lock_guard lock(mutex_);
+    shards_running_ = shards_.size();
+  }
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    threads_.emplace_back([this, shard = shards_[i].get()] { RunShard(shard); });
+    pthread_setname_np(threads_.back().native_handle(), fmt::format("shard-{}", i).c_str());
+    if (!plan_.pins.empty()) Pin(threads_.back(), plan_.pins[i % plan_.pins.size()]);
+  }
+  SetPhase(Phase::kServing);
+  return Status::Ok();
+}
+
+Status RunningGateway::Listen() {
+  listening_fds_.resize(plan_.shards);
+  const EngineOptions engine_options = EngineOptionsOf(options_);
+  const auto listen = [&](const std::string& text) {
+    ListenAddress address;
+    Status status = ListenAddress::Parse(text, &address);
+    if (!status.ok()) return status;
+    std::vector<int> fds;
+    status = OpenListeners(&address, plan_.shards, engine_options, &fds);
+    for (size_t i = 0; i < fds.size(); ++i) listening_fds_[i].push_back(fds[i]);
+    if (status.ok()) listening_.push_back(address);
+    return status;
+  };
+  for (const std::string& text : options_.listen) {
+    Status status = listen(text);
+    if (!status.ok()) return status;
+  }
+  admin_listener_first_ = static_cast<uint32_t>(listening_.size());
+  for (const std::string& text : options_.admin_listen) {
+    Status status = listen(text);
+    if (!status.ok()) return status;
+  }
+  return Status::Ok();
+}
+
+Status RunningGateway::CreateShards() {
+  ring_ = std::make_unique<Ring>(options_.ring_events_max, options_.ring_bytes_max, plan_.shards);
+  const ShardShared shared{.options = options_,
+                           .epoch = epoch_,
+                           .keys = keys_,
+                           .ring = *ring_,
+                           .reports = *this,
+                           .subscribers = [this] { return subscribers(); }};
+  for (uint32_t i = 0; i < plan_.shards; ++i) {
+    std::unique_ptr<Engine> engine;
+    Status status = CreateEngine(plan_.engine, EngineOptionsOf(options_), &engine);
+    if (!status.ok()) return status;
+    shards_.push_back(std::make_unique<Shard>(i, shared, std::move(engine), listening_fds_[i],
+                                              admin_listener_first_));
+  }
+  return Status::Ok();
+}
+
+void RunningGateway::RunShard(Shard* shard) {
+  const Status status = shard->Run();
+  std::lock_guard lock(mutex_);
+  if (!status.ok()) shard_failure_ = status;
+  --shards_running_;
+  shard_ended_.notify_all();
+}
+
+void RunningGateway::SetPhase(Phase phase) {
+  // Release, pairs with the acquire loads in NotReady and Publish.
+  phase_.store(phase, std::memory_order_release);
+  for (const auto& shard : shards_) shard->SetPhase(phase);
+}
+
+bool RunningGateway::WaitForShards(int64_t until_ns) {
+  std::unique_lock lock(mutex_);
+  const auto left = std::chrono::nanoseconds(std::max<int64_t>(0, until_ns - MonotonicNs()));
+  return shard_ended_.wait_for(lock, left, [this] { return shards_running_ == 0; });
+}
+
+bool RunningGateway::Stop() {
+  const int64_t began_ns = MonotonicNs();
+  const int64_t until_ns = began_ns + options_.stop_timeout_ms * kNsPerMs;
+  SetPhase(Phase::kDraining);
+  WaitForShards(std::min(until_ns, began_ns + options_.stop_delay_ms * kNsPerMs));
+  SetPhase(Phase::kClosing);
+  const bool is_clean = WaitForShards(until_ns);
+  SetPhase(Phase::kStopped);
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  return is_clean;
+}
+
+Status RunningGateway::Publish(const EventToPublish& event, std::string* id) {
+  if (phase_.load(std::memory_order_acquire) >= Phase::kClosing) {
+    return Status::Unavailable("the gateway is stopping");
+  }
+  if (!simdjson::validate_utf8(event.data.data(), event.data.size())) {
+    return Status::InvalidArgument("the event's data is not valid UTF-8");
+  }
+  Frame* frame = Frame::Encode({.data = event.data, .type = event.type}, epoch_,
+                               options_.frame_bytes_max);
+  if (frame == nullptr) {
+    return Status::InvalidArgument(fmt::format(
+        "the event is larger than event.frame_bytes_max ({} bytes)", options_.frame_bytes_max));
+  }
+  uint64_t sequence = 0;
+  if (ring_->TryPush({&frame, 1}, MonotonicNs(), &sequence) != PushResult::kPushed) {
+    frame->Release();
+    return Status::Unavailable("the ring is full: try again, or raise ring.events_max");
+  }
+  *id = epoch_.Id(sequence);
+  return Status::Ok();
+}
+
+std::vector<std::string> RunningGateway::addresses() const {
+  std::vector<std::string> texts;
+  for (const ListenAddress& address : listening_) texts.push_back(address.ToString());
+  return texts;
+}
+
+std::string RunningGateway::engine_name() const { return std::string(Name(plan_.engine)); }
+
+uint64_t RunningGateway::subscribers() const {
+  uint64_t sum = 0;
+  for (const auto& shard : shards_) sum += shard->counters().delivery.subscribers.value();
+  return sum;
+}
+
+std::string RunningGateway::Stats(bool pretty) const {
+  return StatisticsJson({.options = options_,
+                         .epoch = epoch_,
+                         .ring = *ring_,
+                         .shards = shards_,
+                         .started_ns = started_ns_,
+                         .phase = PhaseName(phase_.load(std::memory_order_acquire))},
+                        pretty);
+}
+
+std::optional<Refusal> RunningGateway::NotReady() {
+  const Phase phase = phase_.load(std::memory_order_acquire);
+  if (phase == Phase::kStarting) return Refusal::kStarting;
+  if (phase != Phase::kServing) return Refusal::kDraining;
+  for (const auto& shard : shards_) {
+    if (!shard->is_full()) return std::nullopt;
+  }
+  return Refusal::kSubscribersFull;
+}
+
+void RunningGateway::Warn(const char* what, uint64_t total, const char* advice,
+                          std::vector<std::string>* lines) {
+  constexpr int64_t kEveryNs = 60 * kNsPerSecond;
+  Warned& warned = warned_[what];
+  const int64_t now_ns = MonotonicNs();
+  if (total == warned.total || (warned.at_ns != 0 && now_ns - warned.at_ns < kEveryNs)) return;
+  lines->push_back(fmt::format("{} ({} more, {} in all): {}", what, total - warned.total, total,
+                               advice));
+  warned = {total, now_ns};
+}
+
+std::vector<std::string> RunningGateway::Warnings() {
+  std::vector<std::string> lines;
+  if (!key_warning_.empty()) lines.push_back(std::exchange(key_warning_, {}));
+  uint64_t accept_failures = 0;
+  uint64_t cut = 0;
+  uint64_t lagging = 0;
+  uint64_t ring_full = 0;
+  uint64_t full = 0;
+  for (const auto& shard : shards_) {
+    const ShardCounters& counters = shard->counters();
+    const auto ended = [&](Disconnect reason) {
+      return counters.delivery.disconnects[static_cast<size_t>(reason)].value();
+    };
+    const auto refused = [&](Refusal reason) {
+      return shard->http_counters().refusals_total[static_cast<size_t>(reason)].value();
+    };
+    accept_failures += counters.connections.accept_failures.value();
+    cut += ended(Disconnect::kLogBudget);
+    lagging += ended(Disconnect::kLagBytes) + ended(Disconnect::kLagEvents) +
+               ended(Disconnect::kLagAge);
+    ring_full += refused(Refusal::kRingFull);
+    full += refused(Refusal::kSubscribersFull);
+  }
+  Warn("connections could not be accepted", accept_failures,
+       "out of file descriptors or memory; raise LimitNOFILE, or use the io_uring engine", &lines);
+  Warn("readers were cut off because the log was full", cut,
+       "raise log.bytes_max, or lower lag.bytes_max so that single readers go sooner", &lines);
+  Warn("readers fell behind and were disconnected", lagging,
+       "they read slower than events come; see disconnects_total in /stats for the bound", &lines);
+  Warn("publishes were refused because the ring was full", ring_full,
+       "events come faster than they can be delivered; publishers get 503 and may retry", &lines);
+  Warn("streams were refused because a shard is full", full,
+       "raise stream.subscribers_max, or RLIMIT_NOFILE on epoll", &lines);
+  return lines;
+}
+
+}  // namespace sluice

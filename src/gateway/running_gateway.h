@@ -1,0 +1,78 @@
+// The gateway at work: ring, shards, threads and listening sockets, and the phases of starting and
+// stopping.
+//
+// Thread: see sluice/gateway.h.
+// Owner:  everything; shards are destroyed only after their threads have ended.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gateway/host_plan.h"
+#include "gateway/statistics.h"
+#include "shard/shard.h"
+#include "sluice/gateway.h"
+
+namespace sluice {
+
+class RunningGateway : public Gateway, private http::Reports {
+ public:
+  RunningGateway(const Options& options, const HostPlan& plan);
+  ~RunningGateway() override;
+
+  Status Start();
+
+  Status Publish(const EventToPublish& event, std::string* id) override;
+  bool Stop() override;
+  std::vector<std::string> addresses() const override;
+  std::string engine_name() const override;
+  uint32_t shards() const override { return static_cast<uint32_t>(shards_.size()); }
+  uint64_t subscribers() const override;
+  std::string Stats(bool pretty) const override;
+  std::vector<std::string> Warnings() override;
+
+ private:
+  // http::Reports
+  std::string Stats(bool pretty) override { return std::as_const(*this).Stats(pretty); }
+  std::optional<Refusal> NotReady() override;
+
+  Status Listen();
+  Status CreateShards();
+  void RunShard(Shard* shard);
+  void SetPhase(Phase phase);
+  bool WaitForShards(int64_t until_ns);
+  void Warn(const char* what, uint64_t total, const char* advice, std::vector<std::string>* lines);
+
+  const Options options_;
+  const HostPlan plan_;
+  const Epoch epoch_ = Epoch::Random();
+  const int64_t started_ns_;
+  http::PublishKeys keys_;
+  std::unique_ptr<Ring> ring_;
+  std::vector<ListenAddress> listening_;
+  uint32_t admin_listener_first_ = 0;
+  std::vector<std::vector<int>> listening_fds_;  // by shard
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<std::thread> threads_;
+  std::atomic<Phase> phase_{Phase::kStarting};
+
+  std::mutex mutex_;
+  std::condition_variable shard_ended_;
+  size_t shards_running_ = 0;
+  Status shard_failure_;
+
+  struct Warned {
+    uint64_t total = 0;
+    int64_t at_ns = 0;
+  };
+  std::map<std::string, Warned> warned_;
+  std::string key_warning_;
+};
+
+}  // namespace sluice
