@@ -1,0 +1,56 @@
+// One request and its answer, in two steps: what the head alone decides (route, authority, kind of
+// body), and, once the body is whole, the reply.
+//
+//   head ─► Decide ─► Exchange ─► (body) ─► Answer ─► reply bytes, Outcome
+//
+// Thread: the session's.
+// Owner:  an Exchange holds nothing of the head's bytes; its views are of the Site.
+// Errors: a fault is no failure of the functions: it becomes the reply.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "http/fault.h"
+#include "http/media_type.h"
+#include "http/request_head.h"
+#include "http/session.h"
+#include "http/site.h"
+
+namespace sluice::http {
+
+struct Exchange {
+  Route route;
+  bool is_head = false;       // answered without its body
+  bool is_options = false;
+  bool is_preflight = false;
+  bool is_http10 = false;
+  bool closes = false;        // after the reply
+  bool accepts_event_stream = false;
+  bool is_pretty = false;     // ?pretty
+  bool is_not_modified = false;
+  BodyKind body_kind = BodyKind::kJson;
+  std::string_view cors_lines;
+  std::string event_name;     // its memory is used again
+  std::optional<Fault> fault; // known before the body: the body is then read over
+};
+
+enum class Outcome : uint8_t { kKeep, kClose, kStream };
+
+// Overwrites `exchange`.
+void Decide(Site& site, const PeerFacts& peer, const RequestHead& head, Exchange* exchange);
+
+// Appends the reply to a request whose body is whole.
+Outcome Answer(Site& site, const Exchange& exchange, std::string_view body, int64_t now_ns,
+               std::string* out);
+
+// Appends the reply of a fault that came after Decide, or without one.
+Outcome AnswerFault(Site& site, const Exchange& exchange, const Fault& fault, int64_t now_ns,
+                    std::string* out);
+
+// A name that could forge lines of the stream, or that EventSource uses itself.
+std::optional<Fault> CheckEventName(std::string_view name);
+
+}  // namespace sluice::http

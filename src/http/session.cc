@@ -1,0 +1,295 @@
+#include "http/session.h"
+
+#include <limits>
+#include <string>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "http/chunked_body.h"
+#include "http/exchange.h"
+
+namespace sluice::http {
+namespace {
+
+// Replies waiting for the peer beyond this stop the next request: a peer that sends requests and
+// takes no replies holds this much, one reply more, and what was received at once.
+constexpr size_t kOutputBytesMax = 64 * 1024;
+// Buffers that grew past this for one large body are given back after it.
+constexpr size_t kKeptBytesMax = 16 * 1024;
+
+void Recycle(std::string* buffer) {
+  if (buffer->capacity() > kKeptBytesMax) {
+    *buffer = std::string();
+  } else {
+    buffer->clear();
+  }
+}
+
+}  // namespace
+
+struct Session::State {
+  explicit State(Site& its_site) : site(its_site) {}
+
+  enum class Phase : uint8_t { kHead, kBody, kChunked };
+
+  // Each takes what it can of `bytes` and returns how much that was; 0 asks for more.
+  size_t Run(std::string_view bytes);
+  size_t StepHead(std::string_view bytes);
+  size_t StepBody(std::string_view bytes);
+  size_t StepChunked(std::string_view bytes);
+
+  void BeginBody(const RequestHead& head);
+  void Reply(std::string_view whole_body);
+  void ReplyFault(const Fault& fault);
+  void Finish(Outcome outcome);
+  void Take(std::string_view bytes);
+  bool drops_body() const {
+    return exchange.fault.has_value() || exchange.route.kind != RouteKind::kBroadcast;
+  }
+  size_t output_bytes() const { return output.size() - output_taken; }
+
+  Site& site;
+  PeerFacts peer;
+  Phase phase = Phase::kHead;
+  Next next = Next::kReceive;
+  bool is_in_request = false;  // its first byte has come, its reply has not been written
+  bool has_ended = false;      // the peer sends nothing more
+  int64_t now_ns = 0;          // of the call under way
+  int64_t deadline_ns = 0;
+
+  HeadScan head_scan;
+  Exchange exchange;
+  uint64_t body_bytes_left = 0;
+  ChunkedBody chunked;
+
+  std::string held;    // received and not yet parsed: an unfinished head, or what waits for Resume
+  std::string body;    // of a request whose body came in pieces
+  std::string output;
+  size_t output_taken = 0;
+};
+
+size_t Session::State::Run(std::string_view bytes) {
+  size_t used = 0;
+  while (next == Next::kReceive && used < bytes.size()) {
+    if (phase == Phase::kHead && !is_in_request && output_bytes() > kOutputBytesMax) {
+      next = Next::kPaused;
+      // The peer has as long to take its replies as it has to send a request.
+      deadline_ns = now_ns + site.options().request_timeout_ms * kNsPerMs;
+      site.counters().pauses_total.Add();
+      break;
+    }
+    const std::string_view rest = bytes.substr(used);
+    const size_t step = phase == Phase::kHead   ? StepHead(rest)
+                        : phase == Phase::kBody ? StepBody(rest)
+                                                : StepChunked(rest);
+    if (step == 0) break;
+    used += step;
+  }
+  return used;
+}
+
+size_t Session::State::StepHead(std::string_view bytes) {
+  if (!is_in_request) {
+    // Empty lines before a request are read over (RFC 9112, section 2.2).
+    if (bytes.starts_with("\r\n")) return 2;
+    if (bytes == "\r") return 0;
+    is_in_request = true;
+    deadline_ns = now_ns + site.options().request_timeout_ms * kNsPerMs;
+  }
+  RequestHead head;
+  const HeadResult result = ParseHead(bytes, site.head_bounds(), &head_scan, &head);
+  if (result.fault) {
+    // Nothing is known of a request that could not be parsed, not even who asks.
+    exchange = Exchange{};
+    exchange.cors_lines = site.cors().Lines({});
+    ReplyFault(*result.fault);
+    return 0;
+  }
+  if (result.head_bytes == 0) return 0;
+  site.counters().requests_total.Add();
+  Decide(site, peer, head, &exchange);
+  BeginBody(head);
+  return result.head_bytes;
+}
+
+void Session::State::BeginBody(const RequestHead& head) {
+  const uint64_t body_bytes_max = site.options().body_bytes_max;
+  if (head.content_length > body_bytes_max) {
+    return ReplyFault(exchange.fault
+                          ? *exchange.fault
+                          : Fault(Refusal::kBodyTooLarge,
+                                  "the body is longer than " + std::to_string(body_bytes_max) +
+                                      " bytes (http.body_bytes_max)"));
+  }
+  if (!head.is_chunked && head.content_length == 0) return Reply({});
+  if (head.expects_continue && !head.is_http10) {
+    // Whether the body follows a refusal is the peer's choice, so the connection cannot go on.
+    if (exchange.fault) return ReplyFault(*exchange.fault);
+    output.append("HTTP/1.1 100 Continue\r\n\r\n");
+  }
+  phase = head.is_chunked ? Phase::kChunked : Phase::kBody;
+  body_bytes_left = head.content_length;
+  if (head.is_chunked) chunked.Begin(body_bytes_max);
+}
+
+size_t Session::State::StepBody(std::string_view bytes) {
+  const std::string_view part = bytes.substr(0, body_bytes_left);
+  body_bytes_left -= part.size();
+  if (drops_body()) {
+    if (body_bytes_left == 0) Reply({});
+  } else if (body_bytes_left == 0 && body.empty()) {
+    Reply(part);  // came whole: used where it was received
+  } else {
+    body.append(part);
+    if (body_bytes_left == 0) Reply(body);
+  }
+  return part.size();
+}
+
+size_t Session::State::StepChunked(std::string_view bytes) {
+  const size_t used = chunked.Take(bytes, drops_body() ? nullptr : &body);
+  if (chunked.fault()) {
+    ReplyFault(*chunked.fault());
+  } else if (chunked.is_done()) {
+    Reply(body);
+  }
+  return used;
+}
+
+void Session::State::Reply(std::string_view whole_body) {
+  Finish(Answer(site, exchange, whole_body, now_ns, &output));
+}
+
+// Of a fault after which nothing more of this connection can be understood.
+void Session::State::ReplyFault(const Fault& fault) {
+  exchange.closes = true;
+  Finish(AnswerFault(site, exchange, fault, now_ns, &output));
+}
+
+void Session::State::Finish(Outcome outcome) {
+  phase = Phase::kHead;
+  head_scan = HeadScan{};
+  is_in_request = false;
+  Recycle(&body);
+  switch (outcome) {
+    case Outcome::kKeep:
+      deadline_ns = now_ns + site.options().idle_timeout_ms * kNsPerMs;
+      break;
+    case Outcome::kClose:
+      next = Next::kClose;
+      break;
+    case Outcome::kStream:
+      next = Next::kStream;
+      break;
+  }
+}
+
+void Session::State::Take(std::string_view bytes) {
+  if (next == Next::kPaused) {
+    held.append(bytes);
+    return;
+  }
+  if (held.empty()) {
+    const size_t used = Run(bytes);
+    if (next == Next::kReceive || next == Next::kPaused) held.assign(bytes.substr(used));
+  } else {
+    held.append(bytes);
+    held.erase(0, Run(held));
+    if (held.empty()) Recycle(&held);
+  }
+  if (has_ended && next == Next::kReceive) next = Next::kClose;
+  if (next == Next::kClose || next == Next::kStream) Recycle(&held);
+}
+
+Session::Session(Site& site) : state_(std::make_unique<State>(site)) {}
+Session::~Session() = default;
+
+void Session::Begin(const PeerFacts& peer, int64_t now_ns) {
+  State& s = *state_;
+  s.peer = peer;
+  s.phase = State::Phase::kHead;
+  s.next = Next::kReceive;
+  s.is_in_request = false;
+  s.has_ended = false;
+  s.deadline_ns = now_ns + s.site.options().idle_timeout_ms * kNsPerMs;
+  s.head_scan = HeadScan{};
+  s.output_taken = 0;
+  Recycle(&s.held);
+  Recycle(&s.body);
+  Recycle(&s.output);
+}
+
+void Session::Receive(std::span<const char> bytes, int64_t now_ns) {
+  State& s = *state_;
+  if (s.next == Next::kClose || s.next == Next::kStream) return;
+  s.now_ns = now_ns;
+  s.site.counters().received_bytes_total.Add(bytes.size());
+  s.Take({bytes.data(), bytes.size()});
+}
+
+void Session::ReceiveEnd(int64_t now_ns) {
+  State& s = *state_;
+  s.now_ns = now_ns;
+  s.has_ended = true;
+  // Whole requests have their replies by now, unless paused; an unfinished one cannot be answered.
+  if (s.next == Next::kReceive) s.next = Next::kClose;
+}
+
+void Session::Resume(int64_t now_ns) {
+  State& s = *state_;
+  if (s.next != Next::kPaused) return;
+  SLUICE_CHECK(s.output_bytes() == 0);
+  s.now_ns = now_ns;
+  s.next = Next::kReceive;
+  s.deadline_ns = now_ns + s.site.options().idle_timeout_ms * kNsPerMs;
+  s.Take({});
+}
+
+std::string_view Session::output() const {
+  return std::string_view(state_->output).substr(state_->output_taken);
+}
+
+void Session::Consume(size_t bytes) {
+  State& s = *state_;
+  SLUICE_CHECK(bytes <= s.output_bytes());
+  s.output_taken += bytes;
+  if (s.output_bytes() != 0) {
+    // A peer that always leaves a byte must not make the taken part grow.
+    if (s.output_taken < kOutputBytesMax) return;
+    s.output.erase(0, s.output_taken);
+    s.output_taken = 0;
+    return;
+  }
+  s.output_taken = 0;
+  Recycle(&s.output);
+}
+
+Next Session::next() const { return state_->next; }
+
+int64_t Session::deadline_ns() const {
+  const bool has_deadline = state_->next == Next::kReceive || state_->next == Next::kPaused;
+  return has_deadline ? state_->deadline_ns : std::numeric_limits<int64_t>::max();
+}
+
+void Session::OnDeadline(int64_t now_ns) {
+  State& s = *state_;
+  if (now_ns < deadline_ns()) return;
+  s.now_ns = now_ns;
+  if (s.next == Next::kReceive && s.is_in_request) {
+    if (s.phase == State::Phase::kHead) {
+      s.exchange = Exchange{};
+      s.exchange.cors_lines = s.site.cors().Lines({});
+    }
+    s.ReplyFault({Refusal::kRequestTimeout,
+                  "line, headers and body have " +
+                      std::to_string(s.site.options().request_timeout_ms) +
+                      " ms in all (http.request_timeout_ms)"});
+  }
+  s.next = Next::kClose;
+}
+
+bool Session::is_idle() const {
+  return state_->next == Next::kReceive && !state_->is_in_request && state_->output_bytes() == 0;
+}
+
+}  // namespace sluice::http

@@ -1,0 +1,67 @@
+#include "http/site.h"
+
+#include <ctime>
+
+#include "base/clock.h"
+
+namespace sluice::http {
+namespace {
+
+int64_t WallSeconds() { return std::time(nullptr); }
+
+// RFC 9110's date, whatever the program's locale is.
+std::string MakeDateLine(int64_t wall_seconds) {
+  static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  const time_t time = wall_seconds;
+  tm parts{};
+  gmtime_r(&time, &parts);
+  char text[64];
+  const int bytes =
+      std::snprintf(text, sizeof(text), "Date: %s, %02d %s %d %02d:%02d:%02d GMT\r\n",
+                    kDays[parts.tm_wday], parts.tm_mday, kMonths[parts.tm_mon],
+                    parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  return {text, static_cast<size_t>(bytes)};
+}
+
+}  // namespace
+
+Site::Site(const Options& options, const PublishKeys& keys, Services services)
+    : options_(options), keys_(keys), cors_(options.cors_origins), services_(services),
+      head_bounds_{options.header_bytes_max, options.target_bytes_max},
+      wall_seconds_(WallSeconds) {
+  for (const std::string& path : options.broadcast_paths) {
+    routes_.push_back({path, {RouteKind::kBroadcast}});
+  }
+  for (const std::string& path : options.stream_paths) {
+    routes_.push_back({path, {RouteKind::kStream}});
+  }
+  routes_.push_back({"/stats", {RouteKind::kStats}});
+  routes_.push_back({"/healthz", {RouteKind::kHealthz}});
+  routes_.push_back({"/readyz", {RouteKind::kReadyz}});
+  for (const PageAsset& asset : PageAssets()) {
+    routes_.push_back({std::string(asset.path), {RouteKind::kAsset, &asset}});
+  }
+}
+
+Route Site::FindRoute(std::string_view path, bool is_admin_listener) const {
+  for (const Entry& entry : routes_) {
+    if (entry.path != path) continue;
+    const RouteKind kind = entry.route.kind;
+    const bool is_report =
+        kind == RouteKind::kStats || kind == RouteKind::kHealthz || kind == RouteKind::kReadyz;
+    return is_report || !is_admin_listener ? entry.route : Route{};
+  }
+  return {};
+}
+
+std::string_view Site::DateLine(int64_t now_ns) {
+  if (const int64_t second = now_ns / kNsPerSecond; second != date_second_) {
+    date_second_ = second;
+    date_line_ = MakeDateLine(wall_seconds_());
+  }
+  return date_line_;
+}
+
+}  // namespace sluice::http

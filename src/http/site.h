@@ -1,0 +1,84 @@
+// What all sessions of one shard share: configuration, routes, keys, CORS policy, counters, and the
+// services of the layers above.
+//
+// Thread: its shard's; the counters may be read by any.
+// Owner:  the shard; it outlives its sessions. Keys and services outlive it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/counter.h"
+#include "base/reason.h"
+#include "http/cors.h"
+#include "http/page.h"
+#include "http/publish_keys.h"
+#include "http/request_head.h"
+#include "http/services.h"
+#include "sluice/options.h"
+
+namespace sluice::http {
+
+enum class RouteKind : uint8_t { kNone, kStream, kBroadcast, kStats, kHealthz, kReadyz, kAsset };
+
+struct Route {
+  RouteKind kind = RouteKind::kNone;
+  const PageAsset* asset = nullptr;
+};
+
+struct HttpCounters {
+  Counter requests_total;         // heads parsed
+  Counter received_bytes_total;   // of connections that are no stream yet
+  Counter publishes_total;        // accepted
+  Counter publish_bytes_total;    // bodies of those
+  Counter streams_total;          // admitted
+  Counter pauses_total;           // times a peer that did not take its replies was held back
+  std::array<Counter, kRefusalCount> refusals_total;
+
+  Counter& refusals(Refusal refusal) { return refusals_total[static_cast<size_t>(refusal)]; }
+};
+
+class Site {
+ public:
+  Site(const Options& options, const PublishKeys& keys, Services services);
+  Site(const Site&) = delete;
+  Site& operator=(const Site&) = delete;
+
+  const Options& options() const { return options_; }
+  const PublishKeys& keys() const { return keys_; }
+  const CorsPolicy& cors() const { return cors_; }
+  const Services& services() const { return services_; }
+  const HeadBounds& head_bounds() const { return head_bounds_; }
+  HttpCounters& counters() { return counters_; }
+  const HttpCounters& counters() const { return counters_; }
+
+  // `path` is decoded. On the admin listener only the reports stand.
+  Route FindRoute(std::string_view path, bool is_admin_listener) const;
+
+  // "Date: ...\r\n", made anew when a second has passed on the shard's clock.
+  std::string_view DateLine(int64_t now_ns);
+  // Seconds since 1970; for simulations and tests that want the same bytes each time.
+  void set_wall_clock(int64_t (*wall_seconds)()) { wall_seconds_ = wall_seconds; }
+
+ private:
+  struct Entry {
+    std::string path;
+    Route route;
+  };
+
+  const Options options_;
+  const PublishKeys& keys_;
+  const CorsPolicy cors_;
+  const Services services_;
+  const HeadBounds head_bounds_;
+  std::vector<Entry> routes_;  // most wanted first
+  int64_t (*wall_seconds_)();
+  int64_t date_second_ = INT64_MIN;
+  std::string date_line_;
+  HttpCounters counters_;
+};
+
+}  // namespace sluice::http
