@@ -1,0 +1,34 @@
+// One Chromium for the whole run; each test gets a context of its own.
+import assert from 'node:assert/strict';
+import {mkdirSync} from 'node:fs';
+import {dirname, join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {chromium} from 'playwright-core';
+
+const kOut = join(dirname(fileURLToPath(import.meta.url)), '../../out');
+let browser = null;
+
+export async function openPage(scene, options = {}) {
+  browser ??= await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox'],  // tests may run as root, where Chromium's sandbox cannot
+  });
+  const context = await browser.newContext(options);
+  scene.later(() => context.close());
+  const page = await context.newPage();
+  page.faults = [];
+  page.on('pageerror', (error) => page.faults.push(`uncaught: ${error.message}`));
+  page.on('console', (line) => {
+    if (/Content Security Policy/i.test(line.text())) page.faults.push(line.text());
+  });
+  return page;
+}
+
+export function checkPage(page) { assert.deepEqual(page.faults, []); }
+
+export async function screenshot(page, name) {
+  mkdirSync(kOut, {recursive: true});
+  await page.screenshot({path: join(kOut, name)});
+}
+
+export async function closeBrowser() { await browser?.close(); }
