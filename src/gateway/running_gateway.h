@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "gateway/host_plan.h"
+#include "engine/listener.h"
 #include "gateway/statistics.h"
 #include "shard/shard.h"
 #include "sluice/gateway.h"
