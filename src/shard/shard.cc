@@ -157,7 +157,7 @@ bool Shard::FollowPhase(int64_t now_ns) {
     connections_.EndStreams(due - closing_ended_);
     closing_ended_ = due;
   }
-  return passed_ns < spread_ns || connections_.open() != 0;
+  return connections_.open() != 0;
 }
 
 }  // namespace sluice
