@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 #include "engine/epoll_engine.h"
+#include "engine/io_uring_engine.h"
 
 namespace sluice {
 
@@ -9,6 +10,7 @@ Status CreateEngine(EngineKind kind, const EngineOptions& options,
     case EngineKind::kEpoll:
       return EpollEngine::Create(options, engine);
     case EngineKind::kIoUring:
+      return IoUringEngine::Create(options, /*table_size=*/0, engine);
     case EngineKind::kSimulated:
       break;
   }

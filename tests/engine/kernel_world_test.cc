@@ -11,6 +11,7 @@
 #include <map>
 
 #include "engine/engine_suite.h"
+#include "engine/io_uring_engine.h"
 #include "engine/listener.h"
 
 namespace sluice {
@@ -108,6 +109,9 @@ class KernelWorld final : public World {
 };
 
 Status KernelWorld::CreateKernelEngine(EngineKind kind, const WorldOptions& options) {
+  if (kind == EngineKind::kIoUring && options.table_size != 0) {
+    return IoUringEngine::Create(options.engine, options.table_size, &engine_);
+  }
   return CreateEngine(kind, options.engine, &engine_);
 }
 
@@ -163,8 +167,12 @@ TEST_P(KernelEngine, SurvivesTheLimitOfOpenFiles) {
   EXPECT_TRUE(Until([&] { return engine().connections() == 4; }));
 }
 
-INSTANTIATE_TEST_SUITE_P(Epoll, KernelEngine, testing::Values(KernelParameter(EngineKind::kEpoll)),
-                         [](const auto& parameter) { return parameter.param.name; });
+const auto kReadableName = [](const auto& parameter) { return parameter.param.name; };
+
+INSTANTIATE_TEST_SUITE_P(On, KernelEngine,
+                         testing::Values(KernelParameter(EngineKind::kEpoll),
+                                         KernelParameter(EngineKind::kIoUring)),
+                         kReadableName);
 
 }  // namespace
 
@@ -179,7 +187,9 @@ SuiteParameter KernelParameter(EngineKind kind) {
           [kind](const WorldOptions& options) { return MakeKernelWorld(kind, options); }};
 }
 
-INSTANTIATE_TEST_SUITE_P(Epoll, EngineSuite, testing::Values(KernelParameter(EngineKind::kEpoll)),
-                         [](const auto& parameter) { return parameter.param.name; });
+INSTANTIATE_TEST_SUITE_P(OnTheKernel, EngineSuite,
+                         testing::Values(KernelParameter(EngineKind::kEpoll),
+                                         KernelParameter(EngineKind::kIoUring)),
+                         kReadableName);
 
 }  // namespace sluice
