@@ -22,8 +22,8 @@ int Status(const std::string& replies) { return StatusesOf(replies).at(0); }
 
 TEST(Authority, KeylessPublishFromThisHost) {
   SiteFixture f;
-  for (const char* host : {"localhost", "LocalHost:8181", "127.0.0.1", "127.1.2.3:80", "[::1]",
-                           "[::1]:8181"}) {
+  for (const char* host :
+       {"localhost", "LocalHost:8181", "127.0.0.1", "127.1.2.3:80", "[::1]", "[::1]:8181"}) {
     EXPECT_EQ(Status(Publish(&f, std::string("Host: ") + host + "\r\n")), 200) << host;
   }
   EXPECT_EQ(f.services.published.size(), 6u);
@@ -40,19 +40,19 @@ TEST(Authority, KeylessPublishNeedsALoopbackPeer) {
 
 TEST(Authority, KeylessPublishNeedsALoopbackHost) {
   SiteFixture f;
-  for (const char* host : {"example.com", "localhost.evil.com", "127.0.0.1.evil.com", "evil:80",
-                           "192.168.0.1", "0.0.0.0", "[::2]", "[::1", "[::1]x", "128.0.0.1",
-                           "127.1", "2130706433", "localhost:8a", "", "localhost:999999",
-                           "user@localhost", "0127.0.0.1"}) {
+  for (const char* host :
+       {"example.com", "localhost.evil.com", "127.0.0.1.evil.com", "evil:80", "192.168.0.1",
+        "0.0.0.0", "[::2]", "[::1", "[::1]x", "128.0.0.1", "127.1", "2130706433", "localhost:8a",
+        "", "localhost:999999", "user@localhost", "0127.0.0.1"}) {
     EXPECT_EQ(Status(Publish(&f, std::string("Host: ") + host + "\r\n")), 403) << host;
   }
   EXPECT_EQ(Status(Publish(&f, "Host: localhost\r\n", kLocal, "http://evil.com/broadcast")), 403);
   EXPECT_EQ(Status(Publish(&f, "Host: evil.com\r\n", kLocal, "http://localhost/broadcast")), 403);
   EXPECT_EQ(Status(Publish(&f, "Host: localhost\r\n", kLocal, "http://localhost/broadcast")), 200);
   // HTTP/1.0 may leave the Host out, a keyless publish may not.
-  EXPECT_EQ(Status(Converse(f.site, "POST /broadcast HTTP/1.0\r\nContent-Length: 1\r\n\r\n1")
-                       .replies),
-            403);
+  EXPECT_EQ(
+      Status(Converse(f.site, "POST /broadcast HTTP/1.0\r\nContent-Length: 1\r\n\r\n1").replies),
+      403);
 }
 
 TEST(Authority, KeylessPublishTakesNoOriginButOurs) {
@@ -64,19 +64,19 @@ TEST(Authority, KeylessPublishTakesNoOriginButOurs) {
   EXPECT_EQ(with("localhost", "http://localhost"), 200);
   EXPECT_EQ(with("localhost:80", "http://localhost"), 200);
   EXPECT_EQ(with("[::1]:8181", "http://[::1]:8181"), 200);
-  for (const char* origin : {"http://localhost:3000", "http://localhost", "https://localhost:8181",
-                             "http://127.0.0.1:8181", "http://evil.com", "null", "",
-                             "http://localhost:8181.evil.com", "file://", "localhost:8181",
-                             "http://localhost:8181/", "http://evil@localhost:8181"}) {
+  for (const char* origin :
+       {"http://localhost:3000", "http://localhost", "https://localhost:8181",
+        "http://127.0.0.1:8181", "http://evil.com", "null", "", "http://localhost:8181.evil.com",
+        "file://", "localhost:8181", "http://localhost:8181/", "http://evil@localhost:8181"}) {
     EXPECT_EQ(with("localhost:8181", origin), 403) << origin;
   }
 }
 
 TEST(Authority, KeylessPublishTakesNothingThroughAProxy) {
   SiteFixture f;
-  for (const char* line : {"Forwarded: for=1.2.3.4", "X-Forwarded-For: 1.2.3.4",
-                           "x-forwarded-proto: https", "X-FORWARDED-HOST: a", "X-Forwarded-: a",
-                           "X-Real-IP: 1.2.3.4", "Via: 1.1 nginx", "via:"}) {
+  for (const char* line :
+       {"Forwarded: for=1.2.3.4", "X-Forwarded-For: 1.2.3.4", "x-forwarded-proto: https",
+        "X-FORWARDED-HOST: a", "X-Forwarded-: a", "X-Real-IP: 1.2.3.4", "Via: 1.1 nginx", "via:"}) {
     EXPECT_EQ(Status(Publish(&f, std::string("Host: localhost\r\n") + line + "\r\n")), 403) << line;
   }
   EXPECT_EQ(Status(Publish(&f, "Host: localhost\r\nX-Forward: a\r\nVias: b\r\n")), 200);
@@ -96,9 +96,9 @@ constexpr std::string_view kKeys = "first-key-0123456789\nsecond-key-0123456789\
 TEST(Authority, AKeyPublishesFromAnywhere) {
   SiteFixture f({}, kKeys);
   ASSERT_TRUE(f.key_status.ok());
-  for (const char* line : {"Authorization: Bearer first-key-0123456789",
-                           "authorization: bearer second-key-0123456789",
-                           "Authorization: BEARER   second-key-0123456789"}) {
+  for (const char* line :
+       {"Authorization: Bearer first-key-0123456789", "authorization: bearer second-key-0123456789",
+        "Authorization: BEARER   second-key-0123456789"}) {
     EXPECT_EQ(Status(Publish(&f,
                              std::string("Host: x.com\r\nOrigin: http://y.com\r\nVia: 1.1 z\r\n") +
                                  line + "\r\n",
@@ -119,9 +119,9 @@ TEST(Authority, WithoutTheRightKeyNobodyPublishes) {
   EXPECT_EQ(Status(wrong), 401);
   EXPECT_NE(wrong.find("\"error\":\"key_wrong\""), std::string::npos);
   EXPECT_EQ(wrong.find("first-key"), std::string::npos) << "a key is never echoed";
-  for (const char* line : {"Authorization: Basic Zmlyc3Qta2V5LTAxMjM0NTY3ODk=",
-                           "Authorization: Bearer", "Authorization: Bearer ", "Authorization:",
-                           "Authorization: first-key-0123456789"}) {
+  for (const char* line :
+       {"Authorization: Basic Zmlyc3Qta2V5LTAxMjM0NTY3ODk=", "Authorization: Bearer",
+        "Authorization: Bearer ", "Authorization:", "Authorization: first-key-0123456789"}) {
     EXPECT_EQ(Status(Publish(&f, std::string("Host: localhost\r\n") + line + "\r\n")), 401) << line;
   }
   EXPECT_TRUE(f.services.published.empty());

@@ -12,8 +12,10 @@ namespace {
 
 TEST(PublishKeys, HoldsOneKeyALine) {
   PublishKeys keys;
-  ASSERT_TRUE(keys.Parse("# first\nabcdefghijklmnop\n\n  \nqrstuvwxyz012345 \t\r\n#x\nlast-key-of-the-file",
-                         "keys").ok());
+  ASSERT_TRUE(
+      keys.Parse("# first\nabcdefghijklmnop\n\n  \nqrstuvwxyz012345 \t\r\n#x\nlast-key-of-the-file",
+                 "keys")
+          .ok());
   EXPECT_EQ(keys.size(), 3u);
   EXPECT_TRUE(keys.Matches("abcdefghijklmnop"));
   EXPECT_TRUE(keys.Matches("qrstuvwxyz012345"));

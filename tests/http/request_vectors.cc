@@ -98,22 +98,26 @@ void AddFields(std::vector<RequestVector>* v) {
   bad("two Origins", "Origin: http://a\r\nOrigin: http://b\r\n");
   bad("unknown expectation", "Expect: magic\r\n", 417);
   bad("header too large", "Foo: " + string(2'000, 'x') + "\r\n", 431);
-  bad("many headers", [] {
-    string lines;
-    for (int i = 0; i < 200; ++i) lines += "A: b\r\n";
-    return lines;
-  }(), 431);
+  bad(
+      "many headers",
+      [] {
+        string lines;
+        for (int i = 0; i < 200; ++i) lines += "A: b\r\n";
+        return lines;
+      }(),
+      431);
   good("tab and bytes past ASCII in a value", "Foo: a\tb\xff\xe9\r\n");
   good("empty value", "Foo:\r\nBar: \r\n");
   good("no space after the colon", "Foo:bar\r\n");
   good("upgrade is ignored", "Connection: upgrade\r\nUpgrade: websocket\r\n");
   v->push_back({"connection close", Get("Connection: close\r\n") + kNext, {200}, Next::kClose});
-  v->push_back({"close among others", Get("Connection: foo, Close\r\n") + kNext, {200},
-                Next::kClose});
+  v->push_back(
+      {"close among others", Get("Connection: foo, Close\r\n") + kNext, {200}, Next::kClose});
   v->push_back({"no Host", "GET /healthz HTTP/1.1\r\n\r\n" + kNext, {400}, Next::kClose});
   v->push_back({"no Host in 1.0", "GET /healthz HTTP/1.0\r\n\r\n", {200}, Next::kClose});
   v->push_back({"1.0 kept alive",
-                "GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + kNext, {200, 200},
+                "GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + kNext,
+                {200, 200},
                 Next::kReceive});
 }
 
@@ -123,8 +127,7 @@ void AddLengths(std::vector<RequestVector>* v) {
     v->push_back({name, bytes + kNext, std::move(statuses), next});
   };
   add("publish", Plain("{\"a\":1}"), {200, 200}, Next::kReceive);
-  add("publish thrice", Plain("1") + Plain("2") + Plain("3"), {200, 200, 200, 200},
-      Next::kReceive);
+  add("publish thrice", Plain("1") + Plain("2") + Plain("3"), {200, 200, 200, 200}, Next::kReceive);
   add("no JSON", Plain("{\"a\":}"), {400, 200}, Next::kReceive);
   add("empty body", Plain(""), {400, 200}, Next::kReceive);
   add("largest body", Plain('"' + string(62, 'x') + '"'), {200, 200}, Next::kReceive);
@@ -140,34 +143,34 @@ void AddLengths(std::vector<RequestVector>* v) {
   add("negative length", Post("Content-Length: -1\r\n", "1"), {400}, Next::kClose);
   add("hexadecimal length", Post("Content-Length: 0x1\r\n", "1"), {400}, Next::kClose);
   add("empty length", Post("Content-Length:\r\n", "1"), {400}, Next::kClose);
-  add("spaces around the length", Post("Content-Length:  1 \r\n", "1"), {200, 200},
-      Next::kReceive);
+  add("spaces around the length", Post("Content-Length:  1 \r\n", "1"), {200, 200}, Next::kReceive);
   add("length and coding", Post("Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", "1"), {400},
       Next::kClose);
   add("coding and length", Post("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n", "1"), {400},
       Next::kClose);
   add("get with a body", "GET /healthz HTTP/1.1\r\n" + kHost + "Content-Length: 3\r\n\r\nxyz",
       {200, 200}, Next::kReceive);
-  add("refused, body read over", "POST /nothing HTTP/1.1\r\n" + kHost + "Content-Length: 3\r\n\r\nxyz",
-      {404, 200}, Next::kReceive);
+  add("refused, body read over",
+      "POST /nothing HTTP/1.1\r\n" + kHost + "Content-Length: 3\r\n\r\nxyz", {404, 200},
+      Next::kReceive);
   add("refused, chunked body read over",
       "POST /nothing HTTP/1.1\r\n" + kHost +
           "Transfer-Encoding: chunked\r\n\r\n3\r\nxyz\r\n0\r\n\r\n",
       {404, 200}, Next::kReceive);
-  add("refused, body too large", "POST /nothing HTTP/1.1\r\n" + kHost + "Content-Length: 99\r\n\r\n",
-      {404}, Next::kClose);
+  add("refused, body too large",
+      "POST /nothing HTTP/1.1\r\n" + kHost + "Content-Length: 99\r\n\r\n", {404}, Next::kClose);
   add("continue", Post("Content-Length: 1\r\nExpect: 100-continue\r\n", "1"), {100, 200, 200},
       Next::kReceive);
-  add("continue, chunked", Post("Transfer-Encoding: chunked\r\nExpect: 100-Continue\r\n",
-                                "1\r\n1\r\n0\r\n\r\n"),
+  add("continue, chunked",
+      Post("Transfer-Encoding: chunked\r\nExpect: 100-Continue\r\n", "1\r\n1\r\n0\r\n\r\n"),
       {100, 200, 200}, Next::kReceive);
   add("continue, too large", Post("Content-Length: 65\r\nExpect: 100-continue\r\n", ""), {413},
       Next::kClose);
   add("continue, refused",
       "POST /nothing HTTP/1.1\r\n" + kHost + "Content-Length: 1\r\nExpect: 100-continue\r\n\r\n",
       {404}, Next::kClose);
-  add("publish by 1.0",
-      "POST /broadcast HTTP/1.0\r\n" + kHost + "Content-Length: 1\r\n\r\n1", {200}, Next::kClose);
+  add("publish by 1.0", "POST /broadcast HTTP/1.0\r\n" + kHost + "Content-Length: 1\r\n\r\n1",
+      {200}, Next::kClose);
   add("stream", "GET /stream HTTP/1.1\r\n" + kHost + "\r\n", {200}, Next::kStream);
   add("head of a stream", "HEAD /stream HTTP/1.1\r\n" + kHost + "\r\n", {200}, Next::kClose);
 }
@@ -223,7 +226,8 @@ void AddChunks(std::vector<RequestVector>* v) {
   v->push_back({"chunked in 1.0",
                 "POST /broadcast HTTP/1.0\r\n" + kHost +
                     "Transfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n\r\n",
-                {400}, Next::kClose});
+                {400},
+                Next::kClose});
 }
 
 }  // namespace

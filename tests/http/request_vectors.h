@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-
 #include "http/session.h"
 #include "sluice/options.h"
 

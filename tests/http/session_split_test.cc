@@ -1,6 +1,6 @@
 // Goal: what a session answers depends on the bytes only, never on how they were split.
-// Method: each vector is fed whole, byte by byte and at seeded random splits; the replies must be the
-// same to the byte, and have the statuses that the vector names.
+// Method: each vector is fed whole, byte by byte and at seeded random splits; the replies must be
+// the same to the byte, and have the statuses that the vector names.
 #include <gtest/gtest.h>
 
 #include <random>
