@@ -2,7 +2,8 @@
 //
 // Thread: pure.
 // Bounds: at most six bytes are written for each byte read.
-// Errors: none: bytes that are no UTF-8 become U+FFFD, so that what is written is always valid JSON.
+// Errors: none: bytes that are no UTF-8 become U+FFFD, so that what is written is always valid
+// JSON.
 #pragma once
 
 #include <string>

@@ -8,9 +8,9 @@
 //   goodbye   = ": goodbye" LF "retry: " ms LF
 //   heartbeat = ":" LF
 //
-// No block is ever without data: popular EventSource libraries report each blank line as an event of
-// its own. So comments and `retry:` stand as lines without a blank one after them, and take effect at
-// once in every reader tried.
+// No block is ever without data: popular EventSource libraries report each blank line as an event
+// of its own. So comments and `retry:` stand as lines without a blank one after them, and take
+// effect at once in every reader tried.
 //
 // Thread: pure.
 #pragma once

@@ -87,8 +87,8 @@ Fault PublishFault(const Site& site, Refusal refusal) {
   }
 }
 
-Outcome AnswerBroadcast(Site& site, const Exchange& exchange, std::string_view body,
-                        int64_t now_ns, std::string* out) {
+Outcome AnswerBroadcast(Site& site, const Exchange& exchange, std::string_view body, int64_t now_ns,
+                        std::string* out) {
   if (const auto fault = CheckBody(site, exchange, body)) {
     return Refuse(site, exchange, *fault, 0, now_ns, out);
   }

@@ -1,5 +1,5 @@
-// Who may publish, and see /stats: whoever has a key; and without a key file whoever is on this host
-// and did not come through a proxy or from a page of another origin.
+// Who may publish, and see /stats: whoever has a key; and without a key file whoever is on this
+// host and did not come through a proxy or from a page of another origin.
 //
 // Thread: pure.
 #pragma once

@@ -58,9 +58,9 @@ void ChunkedBody::TakeSizeDigit(int digit) {
   CountFraming();  // leading zeros are endless too
   chunk_bytes_ = chunk_bytes_ * 16 + static_cast<uint64_t>(digit);
   if (chunk_bytes_ <= body_bytes_max_ - body_bytes_) return;
-  fault_.emplace(Refusal::kBodyTooLarge,
-                 "the body is longer than " + std::to_string(body_bytes_max_) +
-                     " bytes (http.body_bytes_max)");
+  fault_.emplace(Refusal::kBodyTooLarge, "the body is longer than " +
+                                             std::to_string(body_bytes_max_) +
+                                             " bytes (http.body_bytes_max)");
 }
 
 void ChunkedBody::EndSize() {

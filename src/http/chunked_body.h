@@ -1,6 +1,7 @@
 // A chunked body (RFC 9112, section 7.1), decoded strictly as it comes.
 //
-//   body  = *( size [ ";" extension ] CRLF data CRLF ) "0" [ ";" extension ] CRLF *( field CRLF ) CRLF
+//   body  = *( size [ ";" extension ] CRLF data CRLF ) "0" [ ";" extension ] CRLF *( field CRLF )
+//   CRLF
 //
 // The session frames bodies itself: llhttp 8.1 ends a body on "0" CRLF LF, and has no bound on
 // extensions and trailers. Both are read over and bounded together.
@@ -33,8 +34,19 @@ class ChunkedBody {
 
  private:
   enum class State : uint8_t {
-    kSizeFirst, kSize, kExtension, kSizeLf, kData, kDataCr, kDataLf,
-    kTrailerFirst, kTrailerName, kTrailerValue, kTrailerLf, kEndLf, kDone,
+    kSizeFirst,
+    kSize,
+    kExtension,
+    kSizeLf,
+    kData,
+    kDataCr,
+    kDataLf,
+    kTrailerFirst,
+    kTrailerName,
+    kTrailerValue,
+    kTrailerLf,
+    kEndLf,
+    kDone,
   };
 
   void Step(char byte);

@@ -21,8 +21,8 @@ class CorsPolicy {
   std::string_view Lines(std::string_view origin) const;
 
  private:
-  std::string other_;                                          // for any origin not listed
-  std::vector<std::pair<std::string, std::string>> origins_;   // origin, lines
+  std::string other_;                                         // for any origin not listed
+  std::vector<std::pair<std::string, std::string>> origins_;  // origin, lines
 };
 
 // What a preflight's answer adds.

@@ -11,9 +11,9 @@ constexpr size_t kEventNameBytesMax = 256;
 
 std::optional<Fault> CheckMethod(const Exchange& exchange, Method method) {
   const bool takes_post = exchange.route.kind == RouteKind::kBroadcast;
-  const bool is_taken = method == Method::kOptions ||
-                        (takes_post ? method == Method::kPost
-                                    : method == Method::kGet || method == Method::kHead);
+  const bool is_taken =
+      method == Method::kOptions ||
+      (takes_post ? method == Method::kPost : method == Method::kGet || method == Method::kHead);
   if (is_taken) return std::nullopt;
   return Fault(Refusal::kMethodNotAllowed,
                takes_post ? "this path takes POST" : "this path takes GET and HEAD");
@@ -44,8 +44,7 @@ std::optional<Fault> DecideBroadcast(Site& site, const PeerFacts& peer, const Re
                                   peer.is_loopback)) {
     return fault;
   }
-  if (auto fault = CheckMediaType(head.content_type, head.content_encoding,
-                                  &exchange->body_kind)) {
+  if (auto fault = CheckMediaType(head.content_type, head.content_encoding, &exchange->body_kind)) {
     return fault;
   }
   return TakeEventName(target.query, exchange);
@@ -88,11 +87,11 @@ std::optional<Fault> FindRoute(Site& site, const PeerFacts& peer, const Target& 
     exchange->route = site.FindRoute(path, peer.is_admin_listener);
   }
   if (exchange->route.kind == RouteKind::kNone) {
-    return Fault(Refusal::kNotFound,
-                 peer.is_admin_listener
-                     ? "this listener serves /stats, /healthz and /readyz"
-                     : "streams are at " + site.options().stream_paths.front() +
-                           ", publishes go to " + site.options().broadcast_paths.front());
+    return Fault(Refusal::kNotFound, peer.is_admin_listener
+                                         ? "this listener serves /stats, /healthz and /readyz"
+                                         : "streams are at " + site.options().stream_paths.front() +
+                                               ", publishes go to " +
+                                               site.options().broadcast_paths.front());
   }
   return std::nullopt;
 }

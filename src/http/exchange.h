@@ -23,18 +23,18 @@ namespace sluice::http {
 
 struct Exchange {
   Route route;
-  bool is_head = false;       // answered without its body
+  bool is_head = false;  // answered without its body
   bool is_options = false;
   bool is_preflight = false;
   bool is_http10 = false;
-  bool closes = false;        // after the reply
+  bool closes = false;  // after the reply
   bool accepts_event_stream = false;
-  bool is_pretty = false;     // ?pretty
+  bool is_pretty = false;  // ?pretty
   bool is_not_modified = false;
   BodyKind body_kind = BodyKind::kJson;
   std::string_view cors_lines;
-  std::string event_name;     // its memory is used again
-  std::optional<Fault> fault; // known before the body: the body is then read over
+  std::string event_name;      // its memory is used again
+  std::optional<Fault> fault;  // known before the body: the body is then read over
 };
 
 enum class Outcome : uint8_t { kKeep, kClose, kStream };

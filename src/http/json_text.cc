@@ -23,7 +23,9 @@ uint64_t StringStops(uint64_t bytes) {
 class Walk {
  public:
   Walk(std::string_view text, uint32_t depth_max)
-      : begin_(text.data()), at_(begin_), end_(begin_ + text.size()),
+      : begin_(text.data()),
+        at_(begin_),
+        end_(begin_ + text.size()),
         depth_max_(std::min(depth_max, kJsonDepthCeiling)) {}
 
   std::optional<JsonFault> Run() {
@@ -194,9 +196,9 @@ class Walk {
     }
     ++at_;
     for (int i = 0; i < 4; ++i, ++at_) {
-      const bool is_hex = at_ != end_ && ((*at_ >= '0' && *at_ <= '9') ||
-                                          (*at_ >= 'a' && *at_ <= 'f') ||
-                                          (*at_ >= 'A' && *at_ <= 'F'));
+      const bool is_hex =
+          at_ != end_ && ((*at_ >= '0' && *at_ <= '9') || (*at_ >= 'a' && *at_ <= 'f') ||
+                          (*at_ >= 'A' && *at_ <= 'F'));
       if (!is_hex) return Fail("\\u needs four hexadecimal digits");
     }
     return true;

@@ -53,7 +53,8 @@ Status PublishKeys::Load(const std::string& path, std::string* warning) {
   }
   struct stat facts;
   if (stat(path.c_str(), &facts) == 0 && (facts.st_mode & S_IROTH) != 0) {
-    *warning = "the key file " + path + " may be read by every user of this host: chmod o-r " + path;
+    *warning =
+        "the key file " + path + " may be read by every user of this host: chmod o-r " + path;
   }
   return Parse(text.str(), path);
 }
@@ -85,8 +86,9 @@ Status PublishKeys::Parse(std::string_view text, const std::string& name) {
   }
   if (keys.empty()) {
     return Status::InvalidArgument(
-        name + ": holds no key, so that nobody could publish; write one a line, as printed by: "
-               "openssl rand -hex 24");
+        name +
+        ": holds no key, so that nobody could publish; write one a line, as printed by: "
+        "openssl rand -hex 24");
   }
   keys_ = std::move(keys);
   return Status::Ok();

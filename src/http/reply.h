@@ -16,12 +16,12 @@ struct ReplyHead {
   int status = 200;
   std::string_view content_type = "application/json";
   std::string_view cache = "no-store";
-  std::string_view date_line;    // each "...line" holds whole lines with their CR LF
+  std::string_view date_line;  // each "...line" holds whole lines with their CR LF
   std::string_view cors_lines;
   std::string_view extra_lines;
   bool closes = false;
-  bool is_http10 = false;        // where keeping the connection has to be said
-  bool omits_body = false;       // an answer to HEAD
+  bool is_http10 = false;   // where keeping the connection has to be said
+  bool omits_body = false;  // an answer to HEAD
 };
 
 // Status 204 and 304 have neither length nor body.

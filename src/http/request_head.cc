@@ -192,9 +192,9 @@ std::optional<Fault> CheckTargetBytes(std::string_view line, const HeadBounds& b
   std::string_view target = line.substr(space + 1);
   target = target.substr(0, target.find_first_of(" \r\n"));
   if (target.size() <= bounds.target_bytes_max) return std::nullopt;
-  return Fault(Refusal::kTargetTooLong,
-               "the request target is longer than " + std::to_string(bounds.target_bytes_max) +
-                   " bytes (http.target_bytes_max)");
+  return Fault(Refusal::kTargetTooLong, "the request target is longer than " +
+                                            std::to_string(bounds.target_bytes_max) +
+                                            " bytes (http.target_bytes_max)");
 }
 
 // method SP target SP "HTTP/" digit "." digit, with single spaces: llhttp takes several, and 0.9.
@@ -207,8 +207,8 @@ std::optional<Fault> CheckRequestLine(std::string_view line) {
   }
   const std::string_view version = line.substr(last + 1);
   const auto is_digit = [&](size_t i) { return version[i] >= '0' && version[i] <= '9'; };
-  if (version.size() != 8 || version.substr(0, 5) != "HTTP/" || version[6] != '.' ||
-      !is_digit(5) || !is_digit(7)) {
+  if (version.size() != 8 || version.substr(0, 5) != "HTTP/" || version[6] != '.' || !is_digit(5) ||
+      !is_digit(7)) {
     return Bad("the request line does not end in HTTP/1.1");
   }
   if (version != "HTTP/1.1" && version != "HTTP/1.0") {
@@ -232,7 +232,8 @@ std::optional<Fault> CheckFieldLine(std::string_view line) {
   return std::nullopt;
 }
 
-// One pass that the compiler can do many bytes at a time: what is true of most heads is shown first.
+// One pass that the compiler can do many bytes at a time: what is true of most heads is shown
+// first.
 bool HasControlByte(std::string_view head) {
   unsigned found = 0;
   for (const char c : head) {
@@ -327,9 +328,9 @@ HeadResult ParseHead(std::string_view bytes, const HeadBounds& bounds, HeadScan*
     scan->line_begin = begin + newline + 1;
   }
   if (bytes.size() <= bounds.header_bytes_max) return {0, std::nullopt};
-  return {0, Fault(Refusal::kHeaderTooLarge,
-                   "line and headers are longer than " + std::to_string(bounds.header_bytes_max) +
-                       " bytes in all (http.header_bytes_max)")};
+  return {0, Fault(Refusal::kHeaderTooLarge, "line and headers are longer than " +
+                                                 std::to_string(bounds.header_bytes_max) +
+                                                 " bytes in all (http.header_bytes_max)")};
 }
 
 }  // namespace sluice::http

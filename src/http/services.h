@@ -1,5 +1,5 @@
-// What the HTTP layer needs from the layers above it: a publisher, the subscriptions and the reports.
-// `publish`, `shard` and `gateway` implement them; tests of this layer bring their own.
+// What the HTTP layer needs from the layers above it: a publisher, the subscriptions and the
+// reports. `publish`, `shard` and `gateway` implement them; tests of this layer bring their own.
 //
 // Thread: the calling shard's own; none may block.
 #pragma once

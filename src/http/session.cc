@@ -62,8 +62,8 @@ struct Session::State {
   uint64_t body_bytes_left = 0;
   ChunkedBody chunked;
 
-  std::string held;    // received and not yet parsed: an unfinished head, or what waits for Resume
-  std::string body;    // of a request whose body came in pieces
+  std::string held;  // received and not yet parsed: an unfinished head, or what waits for Resume
+  std::string body;  // of a request whose body came in pieces
   std::string output;
   size_t output_taken = 0;
 };
@@ -117,9 +117,9 @@ void Session::State::BeginBody(const RequestHead& head) {
   if (head.content_length > body_bytes_max) {
     return ReplyFault(exchange.fault
                           ? *exchange.fault
-                          : Fault(Refusal::kBodyTooLarge,
-                                  "the body is longer than " + std::to_string(body_bytes_max) +
-                                      " bytes (http.body_bytes_max)"));
+                          : Fault(Refusal::kBodyTooLarge, "the body is longer than " +
+                                                              std::to_string(body_bytes_max) +
+                                                              " bytes (http.body_bytes_max)"));
   }
   if (!head.is_chunked && head.content_length == 0) return Reply({});
   if (head.expects_continue && !head.is_http10) {
@@ -280,10 +280,10 @@ void Session::OnDeadline(int64_t now_ns) {
       s.exchange = Exchange{};
       s.exchange.cors_lines = s.site.cors().Lines({});
     }
-    s.ReplyFault({Refusal::kRequestTimeout,
-                  "line, headers and body have " +
-                      std::to_string(s.site.options().request_timeout_ms) +
-                      " ms in all (http.request_timeout_ms)"});
+    s.ReplyFault(
+        {Refusal::kRequestTimeout, "line, headers and body have " +
+                                       std::to_string(s.site.options().request_timeout_ms) +
+                                       " ms in all (http.request_timeout_ms)"});
   }
   s.next = Next::kClose;
 }

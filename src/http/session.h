@@ -2,9 +2,11 @@
 // out. It knows no socket, no engine and no clock but the one it is told.
 //
 // Thread: its shard's.
-// Owner:  pooled by the shard; `Begin` makes it fresh. It is given back when the stream begins, so an
+// Owner:  pooled by the shard; `Begin` makes it fresh. It is given back when the stream begins, so
+// an
 //         idle subscriber holds no parser and no buffer.
-// Bounds: see Options (header_bytes_max, body_bytes_max ...); replies not yet taken by the peer stop
+// Bounds: see Options (header_bytes_max, body_bytes_max ...); replies not yet taken by the peer
+// stop
 //         further parsing (next() is kPaused) beyond a small bound.
 // Errors: every refusal is a reply in the envelope; next() then says whether to close.
 #pragma once
@@ -21,10 +23,10 @@ namespace sluice::http {
 class Site;  // what all sessions of a shard share: routes, keys, CORS, page, counters (site.h)
 
 enum class Next : uint8_t {
-  kReceive,          // send output() if any, and read on
-  kPaused,           // send output(); call Resume once all of it is taken
-  kStream,           // send output() (the stream's head, whole) and attach to the channel
-  kClose,            // send output(), then end: shutdown, discard what still comes, close
+  kReceive,  // send output() if any, and read on
+  kPaused,   // send output(); call Resume once all of it is taken
+  kStream,   // send output() (the stream's head, whole) and attach to the channel
+  kClose,    // send output(), then end: shutdown, discard what still comes, close
 };
 
 struct PeerFacts {

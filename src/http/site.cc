@@ -18,17 +18,19 @@ std::string MakeDateLine(int64_t wall_seconds) {
   tm parts{};
   gmtime_r(&time, &parts);
   char text[64];
-  const int bytes =
-      std::snprintf(text, sizeof(text), "Date: %s, %02d %s %d %02d:%02d:%02d GMT\r\n",
-                    kDays[parts.tm_wday], parts.tm_mday, kMonths[parts.tm_mon],
-                    parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  const int bytes = std::snprintf(text, sizeof(text), "Date: %s, %02d %s %d %02d:%02d:%02d GMT\r\n",
+                                  kDays[parts.tm_wday], parts.tm_mday, kMonths[parts.tm_mon],
+                                  parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec);
   return {text, static_cast<size_t>(bytes)};
 }
 
 }  // namespace
 
 Site::Site(const Options& options, const PublishKeys& keys, Services services)
-    : options_(options), keys_(keys), cors_(options.cors_origins), services_(services),
+    : options_(options),
+      keys_(keys),
+      cors_(options.cors_origins),
+      services_(services),
       head_bounds_{options.header_bytes_max, options.target_bytes_max},
       wall_seconds_(WallSeconds) {
   for (const std::string& path : options.broadcast_paths) {

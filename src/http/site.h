@@ -30,12 +30,12 @@ struct Route {
 };
 
 struct HttpCounters {
-  Counter requests_total;         // heads parsed
-  Counter received_bytes_total;   // of connections that are no stream yet
-  Counter publishes_total;        // accepted
-  Counter publish_bytes_total;    // bodies of those
-  Counter streams_total;          // admitted
-  Counter pauses_total;           // times a peer that did not take its replies was held back
+  Counter requests_total;        // heads parsed
+  Counter received_bytes_total;  // of connections that are no stream yet
+  Counter publishes_total;       // accepted
+  Counter publish_bytes_total;   // bodies of those
+  Counter streams_total;         // admitted
+  Counter pauses_total;          // times a peer that did not take its replies was held back
   std::array<Counter, kRefusalCount> refusals_total;
 
   Counter& refusals(Refusal refusal) { return refusals_total[static_cast<size_t>(refusal)]; }

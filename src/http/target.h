@@ -21,7 +21,8 @@ struct Target {
 // False if it is neither /path, nor http(s)://..., nor "*".
 bool SplitTarget(std::string_view text, Target* target);
 
-// Appends what `text` stands for. In a query '+' is a space (the form encoding of the URL standard).
+// Appends what `text` stands for. In a query '+' is a space (the form encoding of the URL
+// standard).
 bool PercentDecode(std::string_view text, bool is_query, std::string* out);
 
 enum class QueryFind { kAbsent, kFound, kTwice, kMalformed };
