@@ -2,10 +2,10 @@
 //
 // A field's comment begins with its name in the configuration file; the flag and the environment
 // variable are derived from it (`lag.bytes_max` is --lag-bytes-max and SLUICE_LAG_BYTES_MAX). A
-// duration is written with its unit (`--stop-delay 10s`) and kept here in milliseconds. Names, units,
-// ranges and what happens at a bound stand in gateway/option_table.cc, docs/configuration.md is
-// written from there, and `Validate` (gateway/validation.h) checks the relations between the bounds,
-// so that the code that uses them never has to.
+// duration is written with its unit (`--stop-delay 10s`) and kept here in milliseconds. Names,
+// units, ranges and what happens at a bound stand in gateway/option_table.cc, docs/configuration.md
+// is written from there, and `Validate` (gateway/validation.h) checks the relations between the
+// bounds, so that the code that uses them never has to.
 //
 // Thread: a value; a running gateway holds its own copy.
 #pragma once
@@ -50,7 +50,8 @@ struct Options {
   uint32_t request_timeout_ms = 10'000;
   // http.idle_timeout: a connection that is no stream, between requests (or before its first).
   uint32_t idle_timeout_ms = 60'000;
-  // http.idle_connections_max: connections that are no stream, a shard; past it the idlest is closed.
+  // http.idle_connections_max: connections that are no stream, a shard; past it the idlest is
+  // closed.
   uint32_t idle_connections_max = 4'096;
 
   // --- Publishing ---------------------------------------------------------------------------

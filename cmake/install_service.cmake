@@ -1,0 +1,40 @@
+# Run by cmake --install: see install.cmake, which sets deploy, bin and libexec.
+if(CMAKE_INSTALL_PREFIX MATCHES "^/usr(/local)?/?$")
+  set(SLUICE_ETC /etc/sluice)
+else()
+  set(SLUICE_ETC ${CMAKE_INSTALL_PREFIX}/etc/sluice)
+endif()
+set(SLUICE_PROGRAM ${CMAKE_INSTALL_PREFIX}/${bin}/sluice)
+set(SLUICE_GENERATE_KEY ${CMAKE_INSTALL_PREFIX}/${libexec}/sluice-generate-key)
+set(root "$ENV{DESTDIR}")
+
+function(place template destination)
+  configure_file(${deploy}/${template} ${root}${destination} @ONLY)
+  message(STATUS "Installing: ${root}${destination}")
+endfunction()
+
+place(sluice.service ${CMAKE_INSTALL_PREFIX}/lib/systemd/system/sluice.service)
+place(sluice.sysusers ${CMAKE_INSTALL_PREFIX}/lib/sysusers.d/sluice.conf)
+
+# A configuration that somebody wrote is left alone; the new one stands in share/sluice beside it.
+if(EXISTS ${root}${SLUICE_ETC}/sluice.toml)
+  message(STATUS "Keeping: ${root}${SLUICE_ETC}/sluice.toml")
+else()
+  file(READ ${deploy}/sluice.toml text)
+  string(REPLACE "/etc/sluice/" "${SLUICE_ETC}/" text "${text}")
+  file(WRITE ${root}${SLUICE_ETC}/sluice.toml "${text}")
+  message(STATUS "Installing: ${root}${SLUICE_ETC}/sluice.toml")
+endif()
+
+if(root STREQUAL "")
+  find_program(SYSUSERS systemd-sysusers)
+  execute_process(COMMAND id -u OUTPUT_VARIABLE user OUTPUT_STRIP_TRAILING_WHITESPACE)
+  if(SYSUSERS AND user STREQUAL "0")
+    execute_process(COMMAND ${SYSUSERS} ${CMAKE_INSTALL_PREFIX}/lib/sysusers.d/sluice.conf)
+  endif()
+  execute_process(COMMAND ${SLUICE_GENERATE_KEY} ${SLUICE_ETC}/publish.keys
+                  RESULT_VARIABLE result)
+  if(NOT result EQUAL 0)
+    message(FATAL_ERROR "no publish key: ${SLUICE_GENERATE_KEY} failed")
+  endif()
+endif()
