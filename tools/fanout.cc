@@ -1,0 +1,466 @@
+#include "fanout.h"
+
+#include <sched.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "base/clock.h"
+#include "meter_thread.h"
+
+namespace sluice::bench {
+namespace {
+
+constexpr int64_t kTickNs = 50 * kNsPerMs;
+constexpr int64_t kSampleNs = 250 * kNsPerMs;
+constexpr double kConnectStallS = 15;  // without one more subscriber, before the run is given up
+constexpr double kDrainMaxS = 120;
+constexpr double kBusyShare = 0.97;  // a core this busy has nothing left to give
+constexpr double kOfferedShareMin = 0.99;
+
+void SleepUntil(int64_t at_ns) {
+  const timespec at{at_ns / kNsPerSecond, at_ns % kNsPerSecond};
+  while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr) != 0) {
+  }
+}
+
+int64_t Ns(double seconds) { return static_cast<int64_t>(seconds * 1e9); }
+
+// The threads of a run, joined whatever happens.
+class Crew {
+ public:
+  Crew(const RunPlan& plan, const PayloadFormat& format) : plan_(plan), format_(format) {}
+  ~Crew() { Stop(); }
+  Crew(const Crew&) = delete;
+  Crew& operator=(const Crew&) = delete;
+
+  void Start(uint32_t threads, uint32_t slow) {
+    const uint32_t all = plan_.subscribers + slow;
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < threads; ++i) {
+      MeterThread::Share share;
+      share.index = i;
+      share.first = first;
+      share.subscribers = all / threads + (i < all % threads ? 1 : 0);
+      share.slow = slow / threads + (i < slow % threads ? 1 : 0);
+      share.has_publisher = i == 0;
+      first += share.subscribers;
+      meters_.push_back(std::make_unique<MeterThread>(plan_, control_, format_, share));
+    }
+    for (auto& meter : meters_) threads_.emplace_back([&meter] { meter->Run(); });
+  }
+  void Stop() {
+    control_.phase.store(Phase::kStop, std::memory_order_release);
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+  void Enter(Phase phase) {
+    control_.phase.store(phase, std::memory_order_release);  // pairs with the acquire in Run
+  }
+
+  template <typename Value>
+  uint64_t Sum(Value&& value) const {
+    uint64_t sum = 0;
+    for (const auto& meter : meters_) sum += static_cast<uint64_t>(value(*meter));
+    return sum;
+  }
+  uint64_t streaming() const {
+    return Sum([](const MeterThread& m) { return m.streaming.load() + m.stopped.load(); });
+  }
+  uint64_t deliveries() const {
+    return Sum([](const MeterThread& m) { return m.deliveries.load(); });
+  }
+  bool has_failed() const {
+    return Sum([](const MeterThread& m) { return m.has_failed.load(); }) > 0;
+  }
+  const std::vector<std::unique_ptr<MeterThread>>& meters() const { return meters_; }
+  MeterThread& front() { return *meters_.front(); }
+  RunControl& control() { return control_; }
+
+ private:
+  const RunPlan& plan_;
+  const PayloadFormat& format_;
+  RunControl control_;
+  std::vector<std::unique_ptr<MeterThread>> meters_;
+  std::vector<std::thread> threads_;
+};
+
+class Run {
+ public:
+  Run(const FanoutOptions& options, FanoutReport* report) : options_(options), report_(*report) {}
+  Status Do();
+
+ private:
+  Status Prepare();
+  Status Join(Crew* crew);
+  void Measure(Crew* crew);
+  void Drain(Crew* crew);
+  void ProbeSlow(Crew* crew);
+  void Collect(const Crew& crew);
+  void CompareOrders(const Crew& crew);
+  void CollectLast(const Crew& crew);
+  void Judge();
+  void Live(const Crew& crew, const char* phase);
+  int64_t MeterCpuNs() const;
+
+  const FanoutOptions options_;
+  FanoutReport& report_;
+  RunPlan plan_;
+  std::unique_ptr<PayloadFormat> format_;
+  uint32_t threads_ = 1;
+  int64_t live_due_ns_ = 0;
+  int64_t live_at_ns_ = 0;
+  uint64_t live_deliveries_ = 0;
+  uint64_t kernel_bytes_begin_ = 0;
+  uint64_t kernel_bytes_peak_ = 0;
+};
+
+Status Run::Prepare() {
+  Status status = MakeTarget(options_.stream_url, options_.publish_url, options_.publish_body,
+                             options_.headers, &plan_.target);
+  if (!status.ok()) return status;
+  std::string reason;
+  plan_.loop_kind = LoopKind::kEpoll;
+  if (options_.engine != "epoll") {
+    if (IoUringWorks(&reason)) {
+      plan_.loop_kind = LoopKind::kIoUring;
+    } else if (options_.engine == "io_uring") {
+      return Status::Unsupported("io_uring does not work here: " + reason);
+    }
+  }
+  report_.engine = plan_.loop_kind == LoopKind::kIoUring ? "io_uring" : "epoll";
+  plan_.payload_bytes = options_.payload_bytes;
+  plan_.publishers = options_.publishers != 0 ? options_.publishers : options_.rate > 0 ? 64 : 8;
+  plan_.churn = options_.churn;
+  plan_.has_storm = options_.has_storm;
+  plan_.subscribers = options_.subscribers;
+  plan_.cpus = options_.cpus;
+  const uint64_t slots = uint64_t{options_.subscribers} + options_.slow;
+  threads_ = std::max(1u, options_.threads);
+  if (plan_.loop_kind == LoopKind::kIoUring) {
+    const uint32_t a_thread = SlotsMax(plan_.loop_kind, 1) - kPublishersMax;
+    threads_ =
+        std::max<uint32_t>(threads_, static_cast<uint32_t>((slots + a_thread - 1) / a_thread));
+  } else if (slots + plan_.publishers > SlotsMax(plan_.loop_kind, 1)) {
+    return Status::InvalidArgument(
+        "epoll is bounded by the limit of open files: fewer subscribers, a higher `ulimit -n`, or "
+        "--engine io_uring");
+  }
+  if (!options_.cpus.empty()) {
+    // This thread only sleeps and samples, but it must not do so on the server's core.
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    for (const int cpu : options_.cpus) CPU_SET(cpu, &cpus);
+    if (::sched_setaffinity(0, sizeof cpus, &cpus) != 0) {
+      return Status::InvalidArgument("--cpus names a processor that this process may not use");
+    }
+  }
+  const int64_t now_ns = MonotonicNs();
+  const auto nonce = static_cast<uint32_t>(now_ns ^ (int64_t{::getpid()} << 16));
+  format_ = std::make_unique<PayloadFormat>(options_.payload_bytes, nonce, now_ns);
+  return Status::Ok();
+}
+
+Status Run::Join(Crew* crew) {
+  const uint64_t wanted = uint64_t{options_.subscribers} + options_.slow;
+  const int64_t begin_ns = MonotonicNs();
+  int64_t moved_ns = begin_ns;
+  uint64_t joined = 0;
+  for (;;) {
+    SleepUntil(MonotonicNs() + 5 * kNsPerMs);
+    const uint64_t now_joined = crew->streaming();
+    const int64_t now_ns = MonotonicNs();
+    Live(*crew, "join");
+    if (crew->has_failed()) break;
+    if (now_joined >= wanted && crew->front().publisher_is_connected.load()) break;
+    if (now_joined != joined) {
+      joined = now_joined;
+      moved_ns = now_ns;
+    }
+    if (now_ns - moved_ns > Ns(kConnectStallS)) break;
+  }
+  report_.connect_s = static_cast<double>(MonotonicNs() - begin_ns) / 1e9;
+  report_.joined = static_cast<uint32_t>(crew->streaming());
+  if (report_.joined >= wanted && !crew->has_failed()) {
+    SleepUntil(MonotonicNs() + Ns(options_.settle_s));
+    return Status::Ok();
+  }
+  crew->Stop();
+  std::string why;
+  for (const auto& meter : crew->meters()) {
+    if (!meter->problem().empty()) why = meter->problem();
+    if (meter->publisher() != nullptr && !meter->publisher()->problem().empty()) {
+      why = meter->publisher()->problem();
+    }
+  }
+  return Status::Unavailable("only " + std::to_string(report_.joined) + " of " +
+                             std::to_string(wanted) + " subscribers could join" +
+                             (why.empty() ? "" : ": " + why));
+}
+
+int64_t Run::MeterCpuNs() const {
+  timespec used;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return int64_t{used.tv_sec} * kNsPerSecond + used.tv_nsec;
+}
+
+void Run::Measure(Crew* crew) {
+  RunControl& control = crew->control();
+  const int64_t begin_ns = MonotonicNs() + 100 * kNsPerMs;
+  double warmup_s = options_.warmup_s;
+  double duration_s = options_.duration_s;
+  if (options_.rate > 0) {
+    // Whole periods: with few events a second the window must hold as many as it is long.
+    warmup_s = std::max(1.0, std::round(warmup_s * options_.rate)) / options_.rate;
+    duration_s = std::max(1.0, std::round(duration_s * options_.rate)) / options_.rate;
+  }
+  control.window = {begin_ns + Ns(warmup_s), begin_ns + Ns(warmup_s) + Ns(duration_s)};
+  control.plan = {options_.rate, begin_ns, control.window.end_ns, control.window.begin_ns,
+                  control.window.end_ns};
+  report_.window_s = duration_s;
+  kernel_bytes_begin_ = SampleKernel().tcp_bytes;
+  crew->Enter(Phase::kPublish);
+
+  while (MonotonicNs() < control.window.begin_ns - kTickNs) {
+    SleepUntil(MonotonicNs() + kTickNs);
+    Live(*crew, "warm-up");
+  }
+  SleepUntil(control.window.begin_ns);
+  const bool has_server = options_.pid > 0;
+  const int64_t meter_cpu_begin = MeterCpuNs();
+  const int64_t meter_at_begin = MonotonicNs();
+  if (has_server) report_.server_begin = SampleProcess(options_.pid, false);
+  ProcessSample before = report_.server_begin;
+  for (int64_t at_ns = control.window.begin_ns + kSampleNs; at_ns < control.window.end_ns;
+       at_ns += kSampleNs) {
+    SleepUntil(at_ns);
+    Live(*crew, "measure");
+    kernel_bytes_peak_ = std::max(kernel_bytes_peak_, SampleKernel().tcp_bytes);
+    TimelinePoint point;
+    point.at_s = static_cast<double>(at_ns - control.window.begin_ns) / 1e9;
+    if (has_server) {
+      const ProcessSample now = SampleProcess(options_.pid, false);
+      point.cpu_share = static_cast<double>(now.cpu_ns - before.cpu_ns) /
+                        static_cast<double>(std::max<int64_t>(1, now.at_ns - before.at_ns));
+      point.resident_bytes = static_cast<double>(now.resident_bytes);
+      before = now;
+    }
+    report_.timeline.push_back(point);
+  }
+  SleepUntil(control.window.end_ns);
+  if (has_server) report_.server_end = SampleProcess(options_.pid, false);
+  const auto cores = static_cast<double>(std::max<size_t>(
+      1, options_.cpus.empty() ? threads_ : std::min<size_t>(threads_, options_.cpus.size())));
+  report_.meter_cpu_share = static_cast<double>(MeterCpuNs() - meter_cpu_begin) /
+                            static_cast<double>(MonotonicNs() - meter_at_begin) / cores;
+  report_.has_server = has_server && report_.server_end.is_alive();
+}
+
+void Run::Drain(Crew* crew) {
+  crew->Enter(Phase::kDrain);
+  const int64_t begin_ns = MonotonicNs();
+  int64_t moved_ns = begin_ns;
+  uint64_t seen = crew->deliveries();
+  uint64_t accepted = 0;
+  for (;;) {
+    SleepUntil(MonotonicNs() + 2 * kNsPerMs);
+    Live(*crew, "drain");
+    const int64_t now_ns = MonotonicNs();
+    const uint64_t deliveries = crew->deliveries();
+    const uint64_t accepted_now = crew->front().expected_events.load();
+    if (deliveries != seen || accepted_now != accepted) {
+      seen = deliveries;
+      accepted = accepted_now;
+      moved_ns = now_ns;
+    }
+    const bool is_done = crew->front().publisher_is_done.load();
+    const bool has_all =
+        deliveries >= accepted * options_.subscribers && options_.churn <= 0 && !options_.has_storm;
+    if (is_done && has_all) break;
+    if (now_ns - moved_ns > Ns(options_.drain_s) || now_ns - begin_ns > Ns(kDrainMaxS)) break;
+  }
+  SleepUntil(MonotonicNs() + 100 * kNsPerMs);  // what comes twice comes now
+}
+
+void Run::ProbeSlow(Crew* crew) {
+  const uint64_t slow = options_.slow;
+  if (slow == 0) return;
+  const uint64_t peak = std::max(kernel_bytes_peak_, SampleKernel().tcp_bytes);
+  report_.slow_kernel_bytes =
+      static_cast<double>(peak > kernel_bytes_begin_ ? peak - kernel_bytes_begin_ : 0) /
+      static_cast<double>(slow);
+  crew->Enter(Phase::kProbe);
+  for (int i = 0; i < 40; ++i) {
+    SleepUntil(MonotonicNs() + kTickNs);
+    if (crew->Sum([](const MeterThread& m) { return m.cut_off.load(); }) >= slow) break;
+  }
+}
+
+void Run::CompareOrders(const Crew& crew) {
+  const OrderLog& first = crew.meters().front()->checker().log();
+  for (size_t i = 1; i < crew.meters().size(); ++i) {
+    const OrderLog& other = crew.meters()[i]->checker().log();
+    uint32_t last = 0;
+    for (uint32_t j = 0; j < other.size(); ++j) {
+      const uint32_t place = first.Find(other[j].publisher, other[j].number);
+      if (place == kNoEvent) continue;
+      if (place < last) {
+        report_.is_one_order = false;
+        ++report_.faults.reordered;
+      }
+      last = std::max(last, place);
+    }
+  }
+}
+
+// The last subscriber of each measured event, over all threads.
+void Run::CollectLast(const Crew& crew) {
+  const OrderLog& first = crew.meters().front()->checker().log();
+  for (uint32_t i = 0; i < first.size(); ++i) {
+    const Event& event = first[i];
+    if (!event.is_measured) continue;
+    int64_t last_ns = event.last_ns;
+    for (size_t t = 1; t < crew.meters().size(); ++t) {
+      const OrderLog& log = crew.meters()[t]->checker().log();
+      const uint32_t place = log.Find(event.publisher, event.number);
+      if (place != kNoEvent) last_ns = std::max(last_ns, log[place].last_ns);
+    }
+    report_.last.Record(last_ns - event.due_ns);
+  }
+}
+
+void Run::Collect(const Crew& crew) {
+  const Publisher& publisher = *crew.meters().front()->publisher();
+  const Publisher::Counts& published = publisher.counts();
+  report_.events_posted = published.posted;
+  report_.events_accepted = published.accepted;
+  report_.publishes_retried = published.retried;
+  report_.publish_errors = published.errors;
+  report_.publish_rate = static_cast<double>(published.accepted_measured) / report_.window_s;
+  report_.answer = publisher.answer_time();
+  report_.publish_lag = publisher.lag();
+  if (options_.rate > 0) {
+    const uint64_t asked = publisher.asked_measured();
+    report_.offered_share = static_cast<double>(published.accepted_measured) /
+                            static_cast<double>(std::max<uint64_t>(asked, 1));
+  }
+  uint64_t measured = 0;
+  uint64_t bytes = 0;
+  uint64_t joined = 0;
+  for (const auto& meter : crew.meters()) {
+    const StreamChecker& checker = meter->checker();
+    report_.latency.Merge(checker.latency());
+    report_.first_byte.Merge(meter->first_byte());
+    measured += checker.counts().deliveries_measured;
+    report_.deliveries += checker.counts().deliveries;
+    bytes += checker.counts().bytes;
+    joined += checker.counts().joined_blocks;
+    report_.foreign += checker.counts().foreign;
+    report_.faults.Add(meter->Settle(publisher, published.accepted));
+    report_.disconnected += meter->disconnected();
+    report_.reconnected += meter->reconnected();
+    report_.connect_failures += meter->connect_failures();
+    report_.slow_joined += meter->stopped.load();
+    report_.slow_cut_off += meter->cut_off.load();
+    if (!meter->problem().empty()) report_.problems.push_back(meter->problem());
+    const auto& slots = checker.timeline();
+    for (size_t i = 0; i < slots.size() && i < report_.timeline.size(); ++i) {
+      report_.timeline[i].deliveries_a_second +=
+          static_cast<double>(slots[i]) * 1e9 / StreamChecker::kSlotNs;
+    }
+  }
+  if (!publisher.problem().empty()) report_.problems.push_back(publisher.problem());
+  report_.deliveries_a_second = static_cast<double>(measured) / report_.window_s;
+  if (report_.deliveries > 0) {
+    report_.wire_bytes_an_event =
+        static_cast<double>(bytes) / static_cast<double>(report_.deliveries);
+    report_.joined_share = static_cast<double>(joined) / static_cast<double>(report_.deliveries);
+  }
+  CompareOrders(crew);
+  CollectLast(crew);
+  if (report_.has_server) {
+    const ProcessSample& begin = report_.server_begin;
+    const ProcessSample& end = report_.server_end;
+    const double elapsed_s = static_cast<double>(end.at_ns - begin.at_ns) / 1e9;
+    const double cpu_s = static_cast<double>(end.cpu_ns - begin.cpu_ns) / 1e9;
+    report_.server_cpu_share = cpu_s / elapsed_s;
+    if (measured > 0) {
+      report_.server_cpu_us_a_delivery =
+          report_.server_cpu_share * 1e6 / report_.deliveries_a_second;
+    }
+    report_.server_switches_a_second =
+        static_cast<double>(end.switches_voluntary + end.switches_forced -
+                            begin.switches_voluntary - begin.switches_forced) /
+        elapsed_s;
+  }
+}
+
+void Run::Judge() {
+  FanoutReport& r = report_;
+  r.meter_was_bottleneck =
+      r.meter_cpu_share > kBusyShare &&
+      (!r.has_server || r.server_cpu_share < kBusyShare * r.server_end.threads);
+  if (r.has_server && r.server_cpu_share > kBusyShare) r.meter_was_bottleneck = false;
+  if (r.offered_share < kOfferedShareMin) {
+    r.problems.push_back("the asked load was not offered: see `asked load accepted`");
+  }
+  if (r.events_accepted == 0) r.problems.push_back("no event was accepted");
+  const bool needs_no_end = options_.churn <= 0 && !options_.has_storm;
+  r.passed = r.faults.total() == 0 && r.is_one_order && r.publish_errors == 0 &&
+             (r.disconnected == 0 || !needs_no_end) && r.offered_share >= kOfferedShareMin &&
+             r.events_accepted > 0;
+}
+
+void Run::Live(const Crew& crew, const char* phase) {
+  const int64_t now_ns = MonotonicNs();
+  if (options_.is_quiet || now_ns < live_due_ns_) return;
+  const uint64_t deliveries = crew.deliveries();
+  const double rate = live_at_ns_ == 0 ? 0
+                                       : static_cast<double>(deliveries - live_deliveries_) * 1e9 /
+                                             static_cast<double>(now_ns - live_at_ns_);
+  uint64_t p99 = 0;
+  for (const auto& meter : crew.meters()) p99 = std::max(p99, meter->p99_ns.load());
+  std::fprintf(
+      stderr, "\r%-8s %8llu connected %9llu events %11.0f deliveries/s  p99 %8.1f ms %5llu errors ",
+      phase, static_cast<unsigned long long>(crew.streaming()),
+      static_cast<unsigned long long>(crew.meters().front()->posted_events.load()), rate,
+      static_cast<double>(p99) / 1e6,
+      static_cast<unsigned long long>(
+          crew.Sum([](const MeterThread& m) { return m.problems.load(); })));
+  live_due_ns_ = now_ns + 500 * kNsPerMs;
+  live_at_ns_ = now_ns;
+  live_deliveries_ = deliveries;
+}
+
+Status Run::Do() {
+  report_.options = options_;
+  Status status = Prepare();
+  if (!status.ok()) return status;
+  Crew crew(plan_, *format_);
+  crew.Start(threads_, options_.slow);
+  status = Join(&crew);
+  if (!status.ok()) return status;
+  Measure(&crew);
+  Drain(&crew);
+  ProbeSlow(&crew);
+  crew.Stop();
+  if (!options_.is_quiet) std::fprintf(stderr, "\r%110s\r", "");
+  Collect(crew);
+  Judge();
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status RunFanout(const FanoutOptions& options, FanoutReport* report) {
+  return Run(options, report).Do();
+}
+
+}  // namespace sluice::bench

@@ -1,0 +1,139 @@
+// One thread of the meter: a loop with a share of the subscribers, and on one thread the publisher.
+//
+// A run goes through the phases in order; the threads look at the phase at least every kTurnNs.
+//
+// Thread: Run is the thread's body; the atomics may be read by any; all else once it has ended.
+// Owner:  RunPlan and RunControl outlive it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "publisher.h"
+#include "socket_loop.h"
+#include "stream_checker.h"
+#include "target.h"
+
+namespace sluice::bench {
+
+enum class Phase : int {
+  kConnect,  // subscribers join
+  kPublish,  // events are published, from RunControl::plan on
+  kDrain,    // what was accepted still arrives
+  kProbe,    // stopped readers read on, to see which were cut off
+  kStop,
+};
+
+struct RunPlan {
+  Target target;
+  LoopKind loop_kind = LoopKind::kIoUring;
+  size_t payload_bytes = 0;
+  uint32_t publishers = 0;
+  double churn = 0;          // reconnects a second, of the whole run
+  bool has_storm = false;    // all reconnect at once, in the middle of the window
+  uint32_t subscribers = 0;  // of all threads, the stopped ones not counted
+  std::vector<int> cpus;
+};
+
+struct RunControl {
+  std::atomic<Phase> phase{Phase::kConnect};
+  // Constant once the phase is kPublish.
+  Publisher::Plan plan;
+  Window window;
+};
+
+class MeterThread : SocketHandler {
+ public:
+  // `subscribers` of this thread, counted from `first` of the whole run; the last `slow` of them
+  // stop reading once their stream has begun.
+  struct Share {
+    uint32_t index = 0;
+    uint32_t first = 0;
+    uint32_t subscribers = 0;
+    uint32_t slow = 0;
+    bool has_publisher = false;
+  };
+
+  MeterThread(const RunPlan& plan, const RunControl& control, const PayloadFormat& format,
+              const Share& share);
+  void Run();
+
+  // Live figures, for any thread.
+  std::atomic<uint32_t> streaming{0};
+  std::atomic<uint32_t> stopped{0};  // slow readers that have their head
+  std::atomic<uint64_t> deliveries{0};
+  std::atomic<uint64_t> expected_events{0};  // accepted so far (the publisher's thread)
+  std::atomic<uint64_t> posted_events{0};
+  std::atomic<uint64_t> p99_ns{0};
+  std::atomic<uint64_t> problems{0};
+  std::atomic<uint32_t> cut_off{0};  // slow readers whose stream was found ended
+  std::atomic<bool> publisher_is_connected{false};
+  std::atomic<bool> publisher_is_done{false};
+  std::atomic<bool> has_failed{false};  // the loop itself cannot work; see problem
+  std::atomic<int64_t> cpu_ns{0};       // of this thread, refreshed each turn of the phase loop
+
+  const StreamChecker& checker() const { return checker_; }
+  const Publisher* publisher() const { return publisher_.get(); }
+  const std::string& problem() const { return problem_; }
+  const Histogram& first_byte() const { return first_byte_; }  // connect begun to the head read
+  uint64_t disconnected() const { return disconnected_; }
+  uint64_t reconnected() const { return reconnected_; }
+  uint64_t connect_failures() const { return connect_failures_; }
+  int64_t last_head_ns() const { return last_head_ns_; }
+  // Judges every subscriber that reads. REQUIRES: Run has ended.
+  Faults Settle(const Publisher& publisher, uint64_t accepted) const;
+  uint32_t slow() const { return share_.slow; }
+
+ private:
+  static constexpr int64_t kTurnNs = 10'000'000;
+  static constexpr uint32_t kConnectingMax = 128;
+  static constexpr uint32_t kConnectFailuresMax = 1'000;
+  static constexpr size_t kLogBytesMax = 96 << 20;
+
+  enum class Place : uint8_t { kOut, kConnecting, kHead, kStreaming, kStopped, kEnded };
+
+  void OnConnected(uint32_t slot, int error) override;
+  void OnReceived(uint32_t slot, std::string_view bytes) override;
+  void OnSent(uint32_t slot, int error) override;
+  void OnClosed(uint32_t slot, int error) override;
+
+  Status Start();
+  bool OnPhase(Phase phase);  // false: stop
+  void ConnectMore();
+  void Connect(uint32_t slot);
+  void Reconnect(uint32_t slot);
+  int64_t Churn(int64_t now_ns);
+  void MakeRoom();
+  void Publish(int64_t now_ns);
+  bool is_slow(uint32_t slot) const { return slot >= share_.subscribers - share_.slow; }
+
+  const RunPlan& plan_;
+  const RunControl& control_;
+  const Share share_;
+  StreamChecker checker_;
+  const PayloadFormat& format_;
+  std::unique_ptr<SocketLoop> loop_;
+  std::unique_ptr<Publisher> publisher_;
+  std::vector<StreamState> states_;
+  std::vector<Place> places_;
+  std::vector<int64_t> begun_ns_;  // when each began to connect
+  std::vector<uint32_t> waiting_;  // to connect; taken from the back
+  uint32_t connecting_ = 0;
+  Phase phase_ = Phase::kConnect;
+  bool is_joining_over_ = false;  // from now on a subscriber begins anywhere
+  uint32_t churn_next_ = 0;
+  uint64_t churned_ = 0;
+  bool has_stormed_ = false;
+  int64_t p99_due_ns_ = 0;
+  Histogram first_byte_;
+  uint64_t disconnected_ = 0;
+  uint64_t reconnected_ = 0;
+  uint64_t connect_failures_ = 0;
+  int64_t last_head_ns_ = 0;
+  std::string problem_;
+};
+
+}  // namespace sluice::bench

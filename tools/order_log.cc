@@ -1,0 +1,51 @@
+#include "order_log.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sluice::bench {
+
+uint32_t OrderLog::Find(uint32_t publisher, uint32_t number) const {
+  if (publisher >= places_.size() || number >= places_[publisher].size()) return kNoEvent;
+  return places_[publisher][number];
+}
+
+uint32_t OrderLog::Append(const PayloadHead& head, std::string_view block) {
+  if (segments_.empty() || segments_.back().capacity - segments_.back().used < block.size()) {
+    const size_t capacity = std::max(kSegmentBytes, block.size());
+    segments_.push_back({std::make_unique<char[]>(capacity), capacity, 0, size()});
+    bytes_ += capacity;
+  }
+  Segment& segment = segments_.back();
+  char* const bytes = segment.bytes.get() + segment.used;
+  std::memcpy(bytes, block.data(), block.size());
+  segment.used += block.size();
+
+  if (head.publisher >= places_.size()) {
+    places_.resize(head.publisher + 1);
+    newest_.resize(head.publisher + 1, 0);
+  }
+  auto& places = places_[head.publisher];
+  if (head.number >= places.size()) places.resize(head.number + 1, kNoEvent);
+  places[head.number] = size();
+
+  Event event;
+  event.bytes = bytes;
+  event.length = static_cast<uint32_t>(block.size());
+  event.number = head.number;
+  event.due_ns = head.due_ns;
+  event.publisher = static_cast<uint16_t>(head.publisher);
+  event.is_out_of_order = head.number < newest_[head.publisher];
+  newest_[head.publisher] = std::max(newest_[head.publisher], head.number + 1);
+  events_.push_back(event);
+  return size() - 1;
+}
+
+void OrderLog::Evict() {
+  const uint32_t end = EvictedEnd();
+  for (uint32_t i = segments_.front().first; i < end; ++i) events_[i].bytes = nullptr;
+  bytes_ -= segments_.front().capacity;
+  segments_.pop_front();
+}
+
+}  // namespace sluice::bench

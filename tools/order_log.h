@@ -1,0 +1,74 @@
+// The order in which one meter thread saw the events of a run, with each event's bytes as they
+// came.
+//
+// The first subscriber that receives an event has it parsed and its checksum verified; the event's
+// whole block is kept here. Every other subscriber's bytes are then compared with it, which proves
+// each byte and the total order in one pass (see stream_checker.h).
+//
+// Thread: one. Read by others only after that thread has stopped.
+// Owner:  the bytes of an event live until Evict takes them; Event::bytes is null afterwards.
+// Bounds: bytes up to `bytes_max` plus one segment; 56 bytes an event for the length of the run.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "payload.h"
+
+namespace sluice::bench {
+
+inline constexpr uint32_t kNoEvent = UINT32_MAX;
+
+struct Event {
+  const char* bytes = nullptr;  // from the block's first line to its blank line
+  uint32_t length = 0;
+  uint32_t number = 0;
+  int64_t due_ns = 0;
+  int64_t last_ns = 0;  // when the latest subscriber had it
+  uint32_t count = 0;   // subscribers that had it
+  uint16_t publisher = 0;
+  bool is_out_of_order = false;  // an event of the same connection, published later, came before it
+  bool is_measured = false;      // due within the measured window
+};
+
+class OrderLog {
+ public:
+  explicit OrderLog(size_t bytes_max) : bytes_max_(bytes_max) {}
+
+  uint32_t size() const { return static_cast<uint32_t>(events_.size()); }
+  Event& operator[](uint32_t index) { return events_[index]; }
+  const Event& operator[](uint32_t index) const { return events_[index]; }
+
+  // The event's place, or kNoEvent.
+  uint32_t Find(uint32_t publisher, uint32_t number) const;
+  // Keeps a copy of `block`. REQUIRES: Find of it is kNoEvent.
+  uint32_t Append(const PayloadHead& head, std::string_view block);
+
+  bool is_over() const { return bytes_ > bytes_max_ && segments_.size() > 1; }
+  // The place of the first event whose bytes the next Evict leaves alone.
+  uint32_t EvictedEnd() const { return segments_[1].first; }
+  // Forgets the oldest segment. REQUIRES: is_over(), and nobody stands within an event before
+  // EvictedEnd().
+  void Evict();
+
+ private:
+  static constexpr size_t kSegmentBytes = 1 << 20;
+  struct Segment {
+    std::unique_ptr<char[]> bytes;
+    size_t capacity = 0;
+    size_t used = 0;
+    uint32_t first = 0;  // the place of its first event
+  };
+
+  const size_t bytes_max_;
+  size_t bytes_ = 0;
+  std::deque<Segment> segments_;
+  std::vector<Event> events_;
+  std::vector<std::vector<uint32_t>> places_;  // by publisher, then number
+  std::vector<uint32_t> newest_;               // by publisher: one past the highest number seen
+};
+
+}  // namespace sluice::bench

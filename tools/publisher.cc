@@ -1,0 +1,234 @@
+#include "publisher.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/clock.h"
+
+namespace sluice::bench {
+namespace {
+
+constexpr uint32_t kConnectFailuresMax = 20;
+
+// Finds the end of the answer that `text` begins with: its bytes and status, or 0 if it is not
+// whole.
+size_t AnswerEnd(const std::string& text, int* status) {
+  const size_t head_end = text.find("\r\n\r\n");
+  if (head_end == std::string::npos || text.size() < 12) return 0;
+  *status = std::atoi(text.c_str() + 9);
+  size_t length = 0;
+  for (size_t at = text.find("\r\n"); at < head_end; at = text.find("\r\n", at + 2)) {
+    const char* const line = text.c_str() + at + 2;
+    if (strncasecmp(line, "content-length:", 15) == 0) {
+      length = std::strtoul(line + 15, nullptr, 10);
+    } else if (strncasecmp(line, "transfer-encoding:", 18) == 0) {
+      // One answer is under way a connection, so the last chunk is what the text ends with.
+      return text.ends_with("0\r\n\r\n") ? text.size() : 0;
+    }
+  }
+  return text.size() >= head_end + 4 + length ? head_end + 4 + length : 0;
+}
+
+}  // namespace
+
+Publisher::Publisher(SocketLoop* loop, const Target& target, const PayloadFormat& format,
+                     uint32_t first_slot, uint32_t connections)
+    : loop_(loop),
+      target_(target),
+      format_(format),
+      first_slot_(first_slot),
+      posters_(std::min(connections, kPublishersMax)) {
+  const size_t body = target.body_before.size() + format.bytes() + target.body_after.size();
+  const std::string before = target.publish_head + "Content-Length: " + std::to_string(body) +
+                             "\r\n\r\n" + target.body_before;
+  payload_at_ = before.size();
+  for (Poster& poster : posters_) {
+    poster.request = before + std::string(format.bytes(), ' ') + target.body_after;
+  }
+}
+
+Status Publisher::Open() {
+  for (uint32_t i = 0; i < posters_.size(); ++i) {
+    posters_[i].state = State::kConnecting;
+    const Status status = loop_->Open(first_slot_ + i, target_.publish, {});
+    if (!status.ok()) return status;
+  }
+  return Status::Ok();
+}
+
+void Publisher::Begin(const Plan& plan) {
+  plan_ = plan;
+  is_begun_ = true;
+}
+
+uint64_t Publisher::asked_measured() const {
+  if (plan_.rate <= 0) return counts_.accepted_measured;
+  uint64_t first = 0;
+  while (DueNs(first) < plan_.window_begin_ns) ++first;
+  uint64_t last = first;
+  while (DueNs(last) < plan_.window_end_ns && DueNs(last) < plan_.end_ns) ++last;
+  return last - first;
+}
+
+int64_t Publisher::Turn(int64_t now_ns) {
+  int64_t wake_ns = INT64_MAX;
+  if (retrying_ > 0) {
+    for (uint32_t i = 0; i < posters_.size(); ++i) {
+      Poster& poster = posters_[i];
+      if (poster.state != State::kRetrying || !poster.is_sent) continue;
+      if (poster.retry_ns > now_ns) {
+        wake_ns = std::min(wake_ns, poster.retry_ns);
+        continue;
+      }
+      --retrying_;
+      poster.state = State::kPosted;
+      poster.is_sent = false;
+      poster.posted_ns = now_ns;
+      loop_->Send(first_slot_ + i, poster.request);
+    }
+  }
+  if (!is_begun_ || is_over_) return wake_ns;
+  if (plan_.rate <= 0) {
+    if (now_ns >= plan_.end_ns) {
+      is_over_ = true;
+      return wake_ns;
+    }
+    if (now_ns < plan_.begin_ns) return std::min(wake_ns, plan_.begin_ns);
+    while (!free_.empty()) {
+      const uint32_t index = free_.back();
+      free_.pop_back();
+      Post(index, now_ns, now_ns);
+    }
+    return std::min(wake_ns, plan_.end_ns);
+  }
+  for (;;) {
+    const int64_t due_ns = DueNs(next_event_);
+    if (due_ns >= plan_.end_ns) {
+      is_over_ = true;
+      return wake_ns;
+    }
+    if (due_ns > now_ns) return std::min(wake_ns, due_ns);
+    if (free_.empty()) {  // late by the server's doing: posted when an answer frees a connection
+      starved_ns_ = now_ns;
+      return wake_ns;
+    }
+    const uint32_t index = free_.back();
+    free_.pop_back();
+    if (IsMeasured(due_ns) && due_ns > starved_ns_) lag_.Record(now_ns - due_ns);
+    Post(index, due_ns, now_ns);
+    ++next_event_;
+  }
+}
+
+void Publisher::Post(uint32_t index, int64_t due_ns, int64_t now_ns) {
+  Poster& poster = posters_[index];
+  SLUICE_DCHECK(poster.state == State::kFree);
+  poster.number = static_cast<uint32_t>(poster.fates.size());
+  poster.fates.push_back(Fate::kPending);
+  poster.due_ns = due_ns;
+  poster.posted_ns = now_ns;
+  poster.state = State::kPosted;
+  poster.is_sent = false;
+  format_.Write({index, poster.number, due_ns}, poster.request.data() + payload_at_);
+  ++under_way_;
+  ++counts_.posted;
+  loop_->Send(first_slot_ + index, poster.request);
+}
+
+void Publisher::OnConnected(uint32_t slot, int error) {
+  const uint32_t index = slot - first_slot_;
+  Poster& poster = posters_[index];
+  if (error != 0) {
+    problem_ = std::string("a publisher cannot connect: ") + std::strerror(error);
+    loop_->Close(slot);
+    if (++poster.failures < kConnectFailuresMax) Reopen(index);
+    return;
+  }
+  poster.failures = 0;
+  ++connected_;
+  loop_->Receive(slot);
+  Free(index);
+}
+
+void Publisher::Free(uint32_t index) {
+  posters_[index].state = State::kFree;
+  free_.push_back(index);
+}
+
+void Publisher::Reopen(uint32_t index) {
+  Poster& poster = posters_[index];
+  poster.state = State::kConnecting;
+  poster.answer.clear();
+  const Status status = loop_->Open(first_slot_ + index, target_.publish, {});
+  if (!status.ok()) {
+    problem_ = status.message();
+    poster.state = State::kClosed;
+  }
+}
+
+void Publisher::OnSent(uint32_t slot, int) {
+  // An error shows as the connection's end. An answer may come before this (a refusal, or simply
+  // the other completion first): the request's bytes are free only now.
+  Poster& poster = posters_[slot - first_slot_];
+  poster.is_sent = true;
+  if (poster.state == State::kFree) free_.push_back(slot - first_slot_);
+}
+
+void Publisher::OnReceived(uint32_t slot, std::string_view bytes) {
+  const uint32_t index = slot - first_slot_;
+  Poster& poster = posters_[index];
+  poster.answer.append(bytes);
+  int status = 0;
+  while (const size_t end = AnswerEnd(poster.answer, &status)) {
+    poster.answer.erase(0, end);
+    if (status >= 200 && poster.state == State::kPosted) OnAnswer(index, status, MonotonicNs());
+  }
+}
+
+void Publisher::OnAnswer(uint32_t index, int status, int64_t now_ns) {
+  Poster& poster = posters_[index];
+  if (status == 503 || status == 429) {
+    ++counts_.retried;
+    ++retrying_;
+    poster.state = State::kRetrying;
+    poster.retry_ns = now_ns + kRetryNs;
+    return;
+  }
+  const bool is_accepted = status < 300;
+  poster.fates.back() = is_accepted ? Fate::kAccepted : Fate::kRefused;
+  if (is_accepted) {
+    ++counts_.accepted;
+    if (IsMeasured(poster.due_ns)) {
+      ++counts_.accepted_measured;
+      answer_time_.Record(now_ns - poster.posted_ns);
+    }
+  } else {
+    ++counts_.errors;
+    problem_ = "a publish was answered with status " + std::to_string(status);
+  }
+  --under_way_;
+  poster.state = State::kFree;
+  if (poster.is_sent) free_.push_back(index);
+}
+
+void Publisher::OnClosed(uint32_t slot) {
+  const uint32_t index = slot - first_slot_;
+  Poster& poster = posters_[index];
+  loop_->Close(slot);
+  --connected_;
+  if (poster.state == State::kPosted || poster.state == State::kRetrying) {
+    if (poster.state == State::kRetrying) --retrying_;
+    // A post that was refused for now and whose connection then ends was never taken.
+    poster.fates.back() = poster.state == State::kRetrying ? Fate::kRefused : Fate::kUnknown;
+    ++counts_.errors;
+    problem_ = "the server closed a connection with a publish under way";
+    --under_way_;
+  } else {
+    std::erase(free_, index);
+  }
+  Reopen(index);
+}
+
+}  // namespace sluice::bench

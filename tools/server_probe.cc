@@ -1,0 +1,143 @@
+#include "server_probe.h"
+
+#include <dirent.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <sstream>
+
+#include "base/clock.h"
+
+namespace sluice::bench {
+namespace {
+
+std::string ReadAll(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// The number behind `name` at the beginning of a line, or 0.
+uint64_t Field(const std::string& text, const std::string& name) {
+  for (size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + 1)) {
+    if (at == 0 || text[at - 1] == '\n') {
+      return std::strtoull(text.c_str() + at + name.size(), nullptr, 10);
+    }
+  }
+  return 0;
+}
+
+void ForEachNumber(const std::string& folder, const std::function<void(pid_t)>& call) {
+  DIR* const dir = ::opendir(folder.c_str());
+  if (dir == nullptr) return;
+  while (const dirent* const entry = ::readdir(dir)) {
+    const int number = std::atoi(entry->d_name);
+    if (number > 0) call(number);
+  }
+  ::closedir(dir);
+}
+
+std::vector<pid_t> WithDescendants(pid_t pid) {
+  std::vector<std::pair<pid_t, pid_t>> parents;  // child, parent
+  ForEachNumber("/proc", [&parents](pid_t child) {
+    const std::string stat = ReadAll("/proc/" + std::to_string(child) + "/stat");
+    const size_t name_end = stat.rfind(')');
+    if (name_end == std::string::npos || name_end + 4 > stat.size()) return;
+    parents.emplace_back(child, std::atoi(stat.c_str() + name_end + 4));
+  });
+  std::vector<pid_t> found{pid};
+  for (size_t i = 0; i < found.size(); ++i) {
+    for (const auto& [child, parent] : parents) {
+      if (parent == found[i]) found.push_back(child);
+    }
+  }
+  return found;
+}
+
+std::string FirstLine(const std::string& path) {
+  const std::string text = ReadAll(path);
+  return text.substr(0, text.find('\n'));
+}
+
+}  // namespace
+
+ProcessSample SampleProcess(pid_t pid, bool with_pss) {
+  ProcessSample sample;
+  sample.at_ns = MonotonicNs();
+  const auto page_bytes = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  for (const pid_t one : WithDescendants(pid)) {
+    const std::string folder = "/proc/" + std::to_string(one);
+    const std::string statm = ReadAll(folder + "/statm");
+    if (statm.empty()) continue;
+    ++sample.processes;
+    const char* const resident = std::strchr(statm.c_str(), ' ');
+    if (resident != nullptr)
+      sample.resident_bytes += std::strtoull(resident, nullptr, 10) * page_bytes;
+    if (with_pss) sample.pss_bytes += Field(ReadAll(folder + "/smaps_rollup"), "Pss:") * 1024;
+    ForEachNumber(folder + "/task", [&](pid_t task) {
+      const std::string thread = folder + "/task/" + std::to_string(task);
+      ++sample.threads;
+      sample.cpu_ns += std::strtoll(ReadAll(thread + "/schedstat").c_str(), nullptr, 10);
+      const std::string status = ReadAll(thread + "/status");
+      sample.switches_voluntary += Field(status, "voluntary_ctxt_switches:");
+      sample.switches_forced += Field(status, "nonvoluntary_ctxt_switches:");
+    });
+  }
+  return sample;
+}
+
+KernelSample SampleKernel() {
+  KernelSample sample;
+  const std::string memory = ReadAll("/proc/meminfo");
+  sample.slab_bytes = Field(memory, "Slab:") * 1024;
+  sample.available_bytes = Field(memory, "MemAvailable:") * 1024;
+  const std::string sockets = ReadAll("/proc/net/sockstat");
+  const size_t tcp = sockets.find("TCP: inuse ");
+  if (tcp != std::string::npos) {
+    sample.sockets = std::strtoull(sockets.c_str() + tcp + 11, nullptr, 10);
+    const size_t pages = sockets.find(" mem ", tcp);
+    if (pages != std::string::npos) {
+      sample.tcp_bytes = std::strtoull(sockets.c_str() + pages + 5, nullptr, 10) *
+                         static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+    }
+  }
+  return sample;
+}
+
+std::vector<std::pair<std::string, std::string>> Environment() {
+  std::vector<std::pair<std::string, std::string>> facts;
+  utsname kernel{};
+  ::uname(&kernel);
+  facts.emplace_back("kernel", std::string(kernel.sysname) + " " + kernel.release);
+  const std::string cpuinfo = ReadAll("/proc/cpuinfo");
+  const size_t model = cpuinfo.find("model name");
+  if (model != std::string::npos) {
+    const size_t begin = cpuinfo.find(": ", model) + 2;
+    facts.emplace_back("cpu", cpuinfo.substr(begin, cpuinfo.find('\n', begin) - begin));
+  }
+  facts.emplace_back("cores", std::to_string(::sysconf(_SC_NPROCESSORS_ONLN)));
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  facts.emplace_back("open files (limit)", std::to_string(limit.rlim_cur));
+  facts.emplace_back("meter commit", SLUICE_BENCH_COMMIT);
+  facts.emplace_back("clocksource",
+                     FirstLine("/sys/devices/system/clocksource/clocksource0/current_clocksource"));
+  for (const char* const name :
+       {"net/core/somaxconn", "net/core/rmem_max", "net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem",
+        "net/ipv4/tcp_mem", "net/ipv4/ip_local_port_range", "net/ipv4/tcp_max_syn_backlog",
+        "fs/file-max", "kernel/io_uring_disabled"}) {
+    std::string value = FirstLine(std::string("/proc/sys/") + name);
+    for (char& c : value) c = c == '\t' ? ' ' : c;
+    if (!value.empty()) facts.emplace_back(std::string("sysctl ") + name, value);
+  }
+  return facts;
+}
+
+}  // namespace sluice::bench

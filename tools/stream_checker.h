@@ -1,0 +1,148 @@
+// Reads the streams of one meter thread's subscribers and judges every event of every one.
+//
+// The straight path is one memcmp an event against the order log: equal bytes at the next place are
+// the next event, whole and in order. Anything else (a head, a comment, an event that this thread
+// sees for the first time, a fault) takes the detour: lines are gathered until the block is whole,
+// then parsed. Chunked transfer encoding and streams that end with the connection both work; a
+// block or a chunk's head may be cut anywhere.
+//
+// Not events: comments, `retry:` lines, blocks whose type begins with `sluice.`, blocks without
+// data.
+//
+// Thread: one.
+// Owner:  StreamState belongs to the subscriber; the checker keeps nothing a subscriber.
+// Bounds: a gathered block up to kBlockBytesMax, a response head up to kHeadBytesMax.
+// Errors: Feed returns false when the stream cannot be read further (no 200, bad chunk, too long).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "histogram.h"
+#include "order_log.h"
+#include "payload.h"
+
+namespace sluice::bench {
+
+inline constexpr size_t kBlockBytesMax = 2 * kPayloadBytesMax;
+inline constexpr size_t kHeadBytesMax = 64 * 1024;
+
+struct Faults {
+  uint64_t lost = 0;
+  uint64_t repeated = 0;
+  uint64_t reordered = 0;
+  uint64_t corrupted = 0;
+  uint64_t total() const { return lost + repeated + reordered + corrupted; }
+  void Add(const Faults& other) {
+    lost += other.lost;
+    repeated += other.repeated;
+    reordered += other.reordered;
+    corrupted += other.corrupted;
+  }
+};
+
+// What a subscriber has only while it is off the straight path, or once a fault was found.
+struct Detour {
+  std::string carry;           // an incomplete head or block
+  std::set<uint32_t> missing;  // places passed over: lost, unless they come late
+  Faults faults;               // lost is only counted by the checker's Settle
+};
+
+enum class ChunkPart : uint8_t { kNone, kSize, kSizeRest, kData, kDataEnd, kEnd };
+
+struct StreamState {
+  uint32_t next = 0;     // the place of the event expected
+  uint32_t matched = 0;  // bytes of that event already seen
+  uint32_t chunk_left = 0;
+  ChunkPart chunk_part = ChunkPart::kNone;
+  bool has_head = false;
+  bool begins_anywhere = false;  // joined during the run: its first event sets its place
+  uint32_t events = 0;           // had by this subscriber, each once
+  std::unique_ptr<Detour> detour;
+};
+
+// The times that decide what is counted.
+struct Window {
+  int64_t begin_ns = INT64_MAX;
+  int64_t end_ns = INT64_MAX;
+};
+
+class StreamChecker {
+ public:
+  struct Counts {
+    uint64_t deliveries = 0;           // first arrivals of events at subscribers, in all
+    uint64_t deliveries_measured = 0;  // those that arrived within the window
+    uint64_t bytes = 0;                // of blocks delivered
+    uint64_t joined_blocks = 0;        // events that arrived in a read behind another event
+    uint64_t foreign = 0;              // events of another run: not judged
+  };
+  static constexpr int64_t kSlotNs = 250'000'000;  // of the timeline
+
+  StreamChecker(const PayloadFormat& format, size_t log_bytes_max);
+
+  void SetWindow(const Window& window) { window_ = window; }
+  // A subscriber begins its stream (again): what it knew is forgotten, what it did wrong is kept.
+  void Begin(StreamState* state, bool begins_anywhere);
+  bool Feed(StreamState* state, std::string_view bytes, int64_t now_ns);
+  // Final judgement of one subscriber. `required(publisher, number)` says whether the event was
+  // acknowledged; `unseen` are the acknowledged events that this thread never saw at all.
+  template <typename Required>
+  Faults Settle(const StreamState& state, Required&& required, uint64_t unseen) const;
+
+  OrderLog& log() { return log_; }
+  const OrderLog& log() const { return log_; }
+  const Counts& counts() const { return counts_; }
+  const Histogram& latency() const { return latency_; }
+  const std::vector<uint64_t>& timeline() const { return timeline_; }
+  const std::string& problem() const { return problem_; }  // of the last Feed that returned false
+  // Called when segments are to be evicted: must call Materialise for every subscriber.
+  bool wants_eviction() const { return log_.is_over(); }
+  // Copies what `state` has matched of an event about to be evicted.
+  void Materialise(StreamState* state);
+
+ private:
+  bool FeedHead(StreamState* state, std::string_view* bytes);
+  bool FeedChunked(StreamState* state, std::string_view bytes, int64_t now_ns);
+  bool FeedBody(StreamState* state, std::string_view bytes, int64_t now_ns);
+  // Consumes bytes up to the end of one line or block; returns how many.
+  size_t Gather(StreamState* state, std::string_view bytes, int64_t now_ns);
+  void OnBlock(StreamState* state, std::string_view block, int64_t now_ns);
+  void OnArrival(StreamState* state, uint32_t place, int64_t now_ns);
+  void OnDelivery(StreamState* state, Event* event, int64_t now_ns);
+  static Detour& DetourOf(StreamState* state);
+  bool Fail(std::string problem);
+
+  const PayloadFormat& format_;
+  OrderLog log_;
+  Window window_;
+  Counts counts_;
+  Histogram latency_;
+  std::vector<uint64_t> timeline_;  // deliveries by slot from window_.begin_ns
+  std::string data_;                // of the block in hand
+  std::string problem_;
+};
+
+template <typename Required>
+Faults StreamChecker::Settle(const StreamState& state, Required&& required, uint64_t unseen) const {
+  Faults faults;
+  if (state.detour != nullptr) faults = state.detour->faults;
+  if (state.begins_anywhere && state.events == 0) return faults;
+  uint64_t absent = unseen;
+  for (uint32_t i = state.next; i < log_.size(); ++i) {
+    if (required(log_[i].publisher, log_[i].number)) ++absent;
+  }
+  if (state.detour != nullptr) {
+    for (uint32_t place : state.detour->missing) {
+      if (required(log_[place].publisher, log_[place].number)) ++absent;
+    }
+  }
+  // An event that came corrupted cannot be told from one that is absent: it is counted once.
+  faults.lost = absent > faults.corrupted ? absent - faults.corrupted : 0;
+  return faults;
+}
+
+}  // namespace sluice::bench
