@@ -166,6 +166,19 @@ test('the page reconnects by itself after a restart', async (scene) => {
   checkPage(page);
 });
 
+test('the page that is turned away says why, and connects once there is room', {engines: 'one'}, async (scene) => {
+  const gateway = await scene.gateway(['--stream-subscribers-max', '1', ...kSoon]);
+  const first = await scene.stream(gateway);
+  const page = await openPage(scene);
+  await page.goto(gateway.url('/'));
+  await page.waitForSelector('#notice:not([hidden]):has-text("turned this stream away")');
+  assert.notEqual(await page.getAttribute('#state', 'data-state'), 'open');
+  first.close();
+  await page.waitForSelector('#state[data-state="open"]');
+  await page.waitForSelector('#notice', {state: 'hidden'});
+  checkPage(page);
+});
+
 test('EventSource of another origin: named events, ids, in order', async (scene) => {
   const gateway = await scene.gateway();
   const page = await openForeignPage(scene, `new EventSource(${JSON.stringify(gateway.url('/stream'))})`);

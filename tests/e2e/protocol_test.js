@@ -256,7 +256,7 @@ test('dribbled requests are cut off while others are served', async (scene) => {
 
 test('the page and its files', async (scene) => {
   const gateway = await scene.gateway();
-  const kinds = {'/': /^text\/html/, '/app.js': /javascript/, '/app.css': /^text\/css/, '/favicon.svg': /^image\/svg\+xml/};
+  const kinds = {'/': /^text\/html/, '/app.js': /javascript/, '/event_row.js': /javascript/, '/app.css': /^text\/css/, '/favicon.svg': /^image\/svg\+xml/};
   for (const [path, kind] of Object.entries(kinds)) {
     const reply = await exchange(gateway.port, get(path));
     assert.equal(reply.status, 200, path);
