@@ -50,10 +50,12 @@ Status MeterThread::Start() {
   }
   ::prctl(PR_SET_TIMERSLACK, 1'000, 0, 0, 0);
   const uint32_t publishers = share_.has_publisher ? plan_.publishers : 0;
-  Status status = CreateSocketLoop(plan_.loop_kind, share_.subscribers + publishers, &loop_);
+  Status status = CreateSocketLoop(plan_.loop_kind, share_.subscribers, &loop_);
   if (!status.ok() || publishers == 0) return status;
-  publisher_ = std::make_unique<Publisher>(loop_.get(), plan_.target, format_, share_.subscribers,
-                                           publishers);
+  status = CreateSocketLoop(plan_.loop_kind, publishers, &publisher_loop_);
+  if (!status.ok()) return status;
+  publisher_ =
+      std::make_unique<Publisher>(publisher_loop_.get(), plan_.target, format_, publishers);
   return publisher_->Open();
 }
 
@@ -74,10 +76,17 @@ void MeterThread::Run() {
     if (publisher_ != nullptr) wake_ns = std::min(wake_ns, publisher_->Turn(now_ns));
     if (phase_ == Phase::kPublish) wake_ns = std::min(wake_ns, Churn(now_ns));
     Publish(now_ns);
+    // A post's answer must not queue behind the deliveries of a whole sweep, as it would not with a
+    // publisher elsewhere: a loop of its own, looked at after each batch of deliveries.
+    if (publisher_ != nullptr && publisher_->awaits_answers()) {
+      wake_ns = std::min(wake_ns, now_ns + kPublisherTurnNs);
+    }
     loop_->Wait(wake_ns, this);
+    if (publisher_ != nullptr) publisher_loop_->Wait(0, publisher_.get());
     if (checker_.wants_eviction()) MakeRoom();
   }
   loop_.reset();
+  publisher_loop_.reset();
 }
 
 bool MeterThread::OnPhase(Phase phase) {
@@ -143,10 +152,6 @@ void MeterThread::Connect(uint32_t slot) {
 }
 
 void MeterThread::OnConnected(uint32_t slot, int error) {
-  if (publisher_ != nullptr && publisher_->Owns(slot)) {
-    publisher_->OnConnected(slot, error);
-    return;
-  }
   if (error != 0) {
     problem_ = std::string("a subscriber cannot connect: ") + std::strerror(error);
     OnClosed(slot, error);
@@ -165,10 +170,6 @@ void MeterThread::OnConnected(uint32_t slot, int error) {
 }
 
 void MeterThread::OnReceived(uint32_t slot, std::string_view bytes) {
-  if (publisher_ != nullptr && publisher_->Owns(slot)) {
-    publisher_->OnReceived(slot, bytes);
-    return;
-  }
   if (places_[slot] == Place::kStopped) return;  // probed: only its end is of interest
   const int64_t now_ns = MonotonicNs();
   if (!checker_.Feed(&states_[slot], bytes, now_ns)) {
@@ -185,15 +186,9 @@ void MeterThread::OnReceived(uint32_t slot, std::string_view bytes) {
   }
 }
 
-void MeterThread::OnSent(uint32_t slot, int error) {
-  if (publisher_ != nullptr && publisher_->Owns(slot)) publisher_->OnSent(slot, error);
-}
+void MeterThread::OnSent(uint32_t, int) {}
 
 void MeterThread::OnClosed(uint32_t slot, int error) {
-  if (publisher_ != nullptr && publisher_->Owns(slot)) {
-    publisher_->OnClosed(slot);
-    return;
-  }
   loop_->Close(slot);
   const Place was = places_[slot];
   places_[slot] = Place::kEnded;

@@ -89,6 +89,7 @@ class MeterThread : SocketHandler {
 
  private:
   static constexpr int64_t kTurnNs = 10'000'000;
+  static constexpr int64_t kPublisherTurnNs = 100'000;
   static constexpr uint32_t kConnectingMax = 128;
   static constexpr uint32_t kConnectFailuresMax = 1'000;
   static constexpr size_t kLogBytesMax = 96 << 20;
@@ -116,6 +117,7 @@ class MeterThread : SocketHandler {
   StreamChecker checker_;
   const PayloadFormat& format_;
   std::unique_ptr<SocketLoop> loop_;
+  std::unique_ptr<SocketLoop> publisher_loop_;
   std::unique_ptr<Publisher> publisher_;
   std::vector<StreamState> states_;
   std::vector<Place> places_;

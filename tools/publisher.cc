@@ -34,11 +34,10 @@ size_t AnswerEnd(const std::string& text, int* status) {
 }  // namespace
 
 Publisher::Publisher(SocketLoop* loop, const Target& target, const PayloadFormat& format,
-                     uint32_t first_slot, uint32_t connections)
+                     uint32_t connections)
     : loop_(loop),
       target_(target),
       format_(format),
-      first_slot_(first_slot),
       posters_(std::min(connections, kPublishersMax)) {
   const size_t body = target.body_before.size() + format.bytes() + target.body_after.size();
   const std::string before = target.publish_head + "Content-Length: " + std::to_string(body) +
@@ -52,7 +51,7 @@ Publisher::Publisher(SocketLoop* loop, const Target& target, const PayloadFormat
 Status Publisher::Open() {
   for (uint32_t i = 0; i < posters_.size(); ++i) {
     posters_[i].state = State::kConnecting;
-    const Status status = loop_->Open(first_slot_ + i, target_.publish, {});
+    const Status status = loop_->Open(i, target_.publish, {});
     if (!status.ok()) return status;
   }
   return Status::Ok();
@@ -86,7 +85,7 @@ int64_t Publisher::Turn(int64_t now_ns) {
       poster.state = State::kPosted;
       poster.is_sent = false;
       poster.posted_ns = now_ns;
-      loop_->Send(first_slot_ + i, poster.request);
+      loop_->Send(i, poster.request);
     }
   }
   if (!is_begun_ || is_over_) return wake_ns;
@@ -134,11 +133,11 @@ void Publisher::Post(uint32_t index, int64_t due_ns, int64_t now_ns) {
   format_.Write({index, poster.number, due_ns}, poster.request.data() + payload_at_);
   ++under_way_;
   ++counts_.posted;
-  loop_->Send(first_slot_ + index, poster.request);
+  loop_->Send(index, poster.request);
 }
 
 void Publisher::OnConnected(uint32_t slot, int error) {
-  const uint32_t index = slot - first_slot_;
+  const uint32_t index = slot;
   Poster& poster = posters_[index];
   if (error != 0) {
     problem_ = std::string("a publisher cannot connect: ") + std::strerror(error);
@@ -161,7 +160,7 @@ void Publisher::Reopen(uint32_t index) {
   Poster& poster = posters_[index];
   poster.state = State::kConnecting;
   poster.answer.clear();
-  const Status status = loop_->Open(first_slot_ + index, target_.publish, {});
+  const Status status = loop_->Open(index, target_.publish, {});
   if (!status.ok()) {
     problem_ = status.message();
     poster.state = State::kClosed;
@@ -171,13 +170,13 @@ void Publisher::Reopen(uint32_t index) {
 void Publisher::OnSent(uint32_t slot, int) {
   // An error shows as the connection's end. An answer may come before this (a refusal, or simply
   // the other completion first): the request's bytes are free only now.
-  Poster& poster = posters_[slot - first_slot_];
+  Poster& poster = posters_[slot];
   poster.is_sent = true;
-  if (poster.state == State::kFree) free_.push_back(slot - first_slot_);
+  if (poster.state == State::kFree) free_.push_back(slot);
 }
 
 void Publisher::OnReceived(uint32_t slot, std::string_view bytes) {
-  const uint32_t index = slot - first_slot_;
+  const uint32_t index = slot;
   Poster& poster = posters_[index];
   poster.answer.append(bytes);
   int status = 0;
@@ -213,8 +212,8 @@ void Publisher::OnAnswer(uint32_t index, int status, int64_t now_ns) {
   if (poster.is_sent) free_.push_back(index);
 }
 
-void Publisher::OnClosed(uint32_t slot) {
-  const uint32_t index = slot - first_slot_;
+void Publisher::OnClosed(uint32_t slot, int) {
+  const uint32_t index = slot;
   Poster& poster = posters_[index];
   loop_->Close(slot);
   --connected_;

@@ -27,7 +27,7 @@ namespace sluice::bench {
 
 enum class Fate : uint8_t { kPending, kAccepted, kUnknown, kRefused };
 
-class Publisher {
+class Publisher : public SocketHandler {
  public:
   struct Counts {
     uint64_t posted = 0;             // events first posted
@@ -45,9 +45,8 @@ class Publisher {
   };
 
   Publisher(SocketLoop* loop, const Target& target, const PayloadFormat& format,
-            uint32_t first_slot, uint32_t connections);
+            uint32_t connections);
 
-  bool Owns(uint32_t slot) const { return slot - first_slot_ < posters_.size(); }
   Status Open();
   bool is_connected() const { return connected_ == posters_.size(); }
   void Begin(const Plan& plan);
@@ -56,10 +55,13 @@ class Publisher {
   // Nothing is under way and nothing will be posted any more.
   bool is_done() const { return is_begun_ && under_way_ == 0 && is_over_; }
 
-  void OnConnected(uint32_t slot, int error);
-  void OnReceived(uint32_t slot, std::string_view bytes);
-  void OnSent(uint32_t slot, int error);
-  void OnClosed(uint32_t slot);
+  bool awaits_answers() const { return under_way_ != 0 || !is_connected(); }
+
+  // SocketHandler: slots of its own loop, one a connection.
+  void OnConnected(uint32_t slot, int error) override;
+  void OnReceived(uint32_t slot, std::string_view bytes) override;
+  void OnSent(uint32_t slot, int error) override;
+  void OnClosed(uint32_t slot, int error) override;
 
   const Counts& counts() const { return counts_; }
   const Histogram& answer_time() const { return answer_time_; }  // post to answer
@@ -103,7 +105,6 @@ class Publisher {
   SocketLoop* const loop_;
   const Target& target_;
   const PayloadFormat& format_;
-  const uint32_t first_slot_;
   size_t payload_at_ = 0;  // within a request
   Plan plan_;
   bool is_begun_ = false;
