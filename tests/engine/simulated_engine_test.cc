@@ -67,7 +67,13 @@ INSTANTIATE_TEST_SUITE_P(Simulated, EngineSuite,
                                          Parameter("simulated_with_delays", 2, kNsPerMs)),
                          [](const auto& parameter) { return parameter.param.name; });
 
-// One connection under all faults: both ends check that they get a prefix of what the other gave.
+bool Counts(std::span<const char> bytes, uint8_t* next) {
+  bool is_counting = true;
+  for (char byte : bytes) is_counting &= static_cast<uint8_t>(byte) == (*next)++;
+  return is_counting;
+}
+
+// Connections under all faults: both ends check that they get a prefix of what the other gave.
 // Returns the course as text, for comparison.
 std::string Course(uint64_t seed) {
   SimulatedFaults faults{.short_write = 300,
@@ -120,7 +126,7 @@ std::string Course(uint64_t seed) {
           break;
         case EngineEventKind::kReceived:
           EXPECT_TRUE(is_known);
-          for (char byte : event.bytes) EXPECT_EQ(static_cast<uint8_t>(byte), ends[slot].got++);
+          EXPECT_TRUE(Counts(event.bytes, &ends[slot].got));
           bytes_received += event.bytes.size();
           break;
         case EngineEventKind::kWritable:
@@ -174,11 +180,8 @@ std::string Course(uint64_t seed) {
     }
     for (auto& [slot, connection] : open) {
       if (random() % 3 == 0) continue;
-      bool is_counting = true;
-      for (char byte : engine.PeerRead(ends[slot].peer, random() % 100'000)) {
-        is_counting &= static_cast<uint8_t>(byte) == ends[slot].peer_got++;
-      }
-      EXPECT_TRUE(is_counting);
+      std::string read = engine.PeerRead(ends[slot].peer, random() % 100'000);
+      EXPECT_TRUE(Counts(read, &ends[slot].peer_got));
     }
   }
   EXPECT_EQ(engine.connections(), open.size());
@@ -192,7 +195,7 @@ TEST(SimulatedEngine, TakesTheSameCourseForTheSameSeed) {
     std::string course = Course(seed);
     EXPECT_EQ(course, Course(seed));
     EXPECT_NE(course, Course(seed + 100));
-    EXPECT_GT(course.size(), 10'000u);
+    EXPECT_GT(course.size(), 5'000u);
   }
 }
 
