@@ -14,7 +14,8 @@ Status CreateEngine(EngineKind kind, const EngineOptions& options,
     case EngineKind::kSimulated:
       break;
   }
-  return Status::Unsupported("no engine of this kind is built in: choose epoll");
+  // It has peers to be driven: who wants it makes it, with a seed (simulated_engine.h).
+  return Status::Unsupported("the simulated engine is for tests: choose io_uring or epoll");
 }
 
 }  // namespace sluice

@@ -292,6 +292,67 @@ TEST_P(EngineSuite, TellsAResetWithItsError) {
   }
 }
 
+TEST_P(EngineSuite, TellsAResetAfterTheReadEnd) {
+  Start();
+  Pair pair = Open();
+  engine().Read(pair.connection, ReadMode::kReceive);
+  world().ShutdownWrite(pair.peer);
+  ASSERT_TRUE(Until([&] { return Count(kReadEnd, pair.connection) == 1; }));
+  Settle();
+  world().Reset(pair.peer);
+  ASSERT_TRUE(Until([&] { return Count(kHangUp, pair.connection) == 1; }));
+  EXPECT_EQ(Find(kHangUp, pair.connection)->error, ECONNRESET);
+}
+
+TEST_P(EngineSuite, TellsAHangUpToWhoWatchesAfterTheReadEnd) {
+  Start();
+  Pair pair = Open();
+  engine().Read(pair.connection, ReadMode::kReceive);
+  world().ShutdownWrite(pair.peer);
+  ASSERT_TRUE(Until([&] { return Count(kReadEnd, pair.connection) == 1; }));
+  engine().Read(pair.connection, ReadMode::kWatch);
+  ASSERT_TRUE(Until([&] { return Count(kHangUp, pair.connection) == 1; }));
+  EXPECT_EQ(Find(kHangUp, pair.connection)->error, 0);
+  Settle();
+  EXPECT_EQ(Count(kHangUp, pair.connection), 1u);
+}
+
+TEST_P(EngineSuite, FollowsEveryChangeOfTheReadMode) {
+  Start();
+  Pair pair = Open();
+  std::string want;
+  for (int i = 0; i < 60; ++i) {
+    engine().Read(pair.connection, ReadMode(i % 3));
+    if (i % 4 == 0) engine().Read(pair.connection, ReadMode((i + 1) % 3));
+    if (i % 2 == 0) Turn(0);
+    std::string part = std::to_string(i) + ",";
+    world().Write(pair.peer, part);
+    want += part;
+    Turn(engine().Now() + 100 * kNsPerUs);
+  }
+  engine().Read(pair.connection, ReadMode::kReceive);
+  EXPECT_TRUE(Until([&] { return Received(pair.connection) == want; }))
+      << Received(pair.connection);
+  engine().Read(pair.connection, ReadMode::kWatch);
+  Settle();
+  EXPECT_EQ(Count(kHangUp, pair.connection), 0u);
+  world().ShutdownWrite(pair.peer);
+  EXPECT_TRUE(Until([&] { return Count(kHangUp, pair.connection) == 1; }));
+}
+
+TEST_P(EngineSuite, RunsOnAnotherThreadThanTheOneThatMadeIt) {
+  Start();
+  std::thread owner([&] {
+    Pair pair = Open();
+    engine().Read(pair.connection, ReadMode::kReceive);
+    EXPECT_EQ(Send(pair.connection, "over here"), 9);
+    EXPECT_EQ(ReadAll(pair.peer, 9), "over here");
+    world().Write(pair.peer, "and back");
+    EXPECT_TRUE(Until([&] { return Received(pair.connection) == "and back"; }));
+  });
+  owner.join();
+}
+
 TEST_P(EngineSuite, SendsOneAndManyPieces) {
   Start();
   Pair pair = Open();

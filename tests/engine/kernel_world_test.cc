@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <thread>
 
 #include "engine/engine_suite.h"
 #include "engine/io_uring_engine.h"
@@ -131,6 +132,14 @@ std::map<std::string, int> DescriptorTargets() {
   return targets;
 }
 
+SuiteParameter ManyRingsParameter() {
+  return {EngineKind::kIoUring, "io_uring_tables_of_32", [](const WorldOptions& given) {
+            WorldOptions options = given;
+            options.table_size = 32;
+            return MakeKernelWorld(EngineKind::kIoUring, options);
+          }};
+}
+
 class KernelEngine : public EngineSuite {};
 
 TEST_P(KernelEngine, IsTheOneAskedFor) {
@@ -167,11 +176,136 @@ TEST_P(KernelEngine, SurvivesTheLimitOfOpenFiles) {
   EXPECT_TRUE(Until([&] { return engine().connections() == 4; }));
 }
 
+// --- io_uring only
+// --------------------------------------------------------------------------------
+
+// The suite's own facts hold when connections spread over tables of four descriptors.
+class SeveralRings : public EngineSuite {};
+
+TEST_P(SeveralRings, HoldMoreConnectionsThanOneTable) {
+  WorldOptions options;
+  options.table_size = 4;
+  options.engine.connections_max = 50;
+  Start(options);
+  std::vector<Pair> pairs;
+  for (int i = 0; i < 50; ++i) pairs.push_back(Open(i % 2 ? PeerFamily::kIpv4 : PeerFamily::kUnix));
+  std::vector<iovec> vecs;
+  std::vector<SendRequest> batch;
+  std::string frame = "to every ring";
+  iovec piece{frame.data(), frame.size()};
+  for (Pair& pair : pairs) {
+    EXPECT_LT(pair.connection.slot, 50u);
+    engine().Read(pair.connection, ReadMode::kReceive);
+    batch.push_back({pair.connection, &piece, 1, 0});
+  }
+  for (int round = 0; round < 20; ++round) {
+    Forget();
+    engine().Send(batch);
+    for (size_t i = 0; i < batch.size(); ++i) {
+      ASSERT_EQ(batch[i].result, static_cast<int32_t>(frame.size())) << i;
+      ASSERT_EQ(ReadAll(pairs[i].peer, frame.size()), frame);
+      world().Write(pairs[i].peer, "up " + std::to_string(i));
+    }
+    for (size_t i = 0; i < batch.size(); ++i) {
+      ASSERT_TRUE(
+          Until([&] { return Received(pairs[i].connection) == "up " + std::to_string(i); }));
+    }
+  }
+  for (Pair& pair : pairs) engine().Close(pair.connection);
+  EXPECT_TRUE(Until([&] { return engine().connections() == 0; }));
+}
+
+TEST_P(SeveralRings, WakeTheSleepOfTheFirst) {
+  WorldOptions options;
+  options.table_size = 4;
+  options.engine.connections_max = 40;
+  Start(options);
+  std::vector<Pair> pairs;
+  for (int i = 0; i < 40; ++i) pairs.push_back(Open());
+  for (Pair& pair : pairs) engine().Read(pair.connection, ReadMode::kReceive);
+  Settle();
+  for (Pair& pair : pairs) {
+    Forget();
+    std::thread peer([&] { world().Write(pair.peer, "wake up"); });
+    while (Received(pair.connection) != "wake up") Turn(INT64_MAX);
+    peer.join();
+  }
+}
+
+TEST_P(SeveralRings, TakeNoDescriptorForAConnection) {
+  Start();
+  Settle();
+  int before = DescriptorTargets()["socket"];
+  for (int i = 0; i < 100; ++i) Open();
+  // The peers are descriptors of this process, the engine's ends are not.
+  EXPECT_EQ(DescriptorTargets()["socket"] - before, 100);
+}
+
+// The real thing, as far as both ends in one process allow: the engine holds more connections than
+// the process may have descriptors. A peer's end is closed; ours stays, half closed, until closed.
+TEST_P(SeveralRings, HoldMoreConnectionsThanTheLimitOfOpenFiles) {
+  rlimit before;
+  getrlimit(RLIMIT_NOFILE, &before);
+  rlimit tight = before;
+  tight.rlim_cur = 128;
+  setrlimit(RLIMIT_NOFILE, &tight);
+  WorldOptions options;
+  options.engine.connections_max = 1'000;
+  Start(options);
+  std::vector<ConnectionId> connections;
+  for (int i = 0; i < 1'000; ++i) {
+    Pair pair = Open();
+    connections.push_back(pair.connection);
+    world().Vanish(pair.peer);
+  }
+  EXPECT_EQ(engine().connections(), 1'000u);
+  for (ConnectionId connection : connections) {
+    EXPECT_EQ(Send(connection, "x"), 1);
+    engine().Close(connection);
+  }
+  EXPECT_TRUE(Until([&] { return engine().connections() == 0; }));
+  setrlimit(RLIMIT_NOFILE, &before);
+}
+
+TEST(ProbeEngines, OffersEpollLastAndOnlyWhatCanBeCreated) {
+  std::vector<EngineOffer> offers = ProbeEngines();
+  ASSERT_EQ(offers.size(), 2u);
+  EXPECT_EQ(offers[0].kind, EngineKind::kIoUring);
+  EXPECT_EQ(offers[1].kind, EngineKind::kEpoll);
+  EXPECT_TRUE(offers[1].is_available);
+  for (const EngineOffer& offer : offers) {
+    std::unique_ptr<Engine> engine;
+    EXPECT_EQ(offer.reason.empty(), offer.is_available) << offer.reason;
+    EXPECT_EQ(CreateEngine(offer.kind, {}, &engine).ok(), offer.is_available);
+  }
+}
+
+TEST(ProbeEngines, SaysWhatToDoWhenThereIsNoRoomForARing) {
+  rlimit before;
+  getrlimit(RLIMIT_NOFILE, &before);
+  rlimit tight = before;
+  int lowest_free = dup(0);
+  close(lowest_free);
+  tight.rlim_cur = static_cast<rlim_t>(lowest_free);
+  setrlimit(RLIMIT_NOFILE, &tight);
+  std::vector<EngineOffer> offers = ProbeEngines();
+  setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_FALSE(offers[0].is_available);
+  EXPECT_NE(offers[0].reason.find("ulimit -n"), std::string::npos) << offers[0].reason;
+}
+
 const auto kReadableName = [](const auto& parameter) { return parameter.param.name; };
 
 INSTANTIATE_TEST_SUITE_P(On, KernelEngine,
                          testing::Values(KernelParameter(EngineKind::kEpoll),
                                          KernelParameter(EngineKind::kIoUring)),
+                         kReadableName);
+
+INSTANTIATE_TEST_SUITE_P(On, SeveralRings, testing::Values(KernelParameter(EngineKind::kIoUring)),
+                         kReadableName);
+
+// The suite on small tables: connections and accepts spread over many rings.
+INSTANTIATE_TEST_SUITE_P(OnManyRings, EngineSuite, testing::Values(ManyRingsParameter()),
                          kReadableName);
 
 }  // namespace
