@@ -50,20 +50,30 @@ Shard::Shard(uint32_t index, const ShardShared& shared, std::unique_ptr<Engine> 
 Shard::~Shard() = default;
 
 Status Shard::Run() {
+  const Status status = Listen();
+  if (!status.ok()) return status;
+  while (Turn(INT64_MAX)) {
+  }
+  return Status::Ok();
+}
+
+Status Shard::Listen() {
   for (uint32_t listener = 0; listener < listening_fds_.size(); ++listener) {
     Status status = engine_->Listen(listening_fds_[listener], listener);
     if (!status.ok()) return status;
   }
-  while (FollowPhase(engine_->Now())) Turn();
   return Status::Ok();
 }
 
-void Shard::Turn() {
-  const int64_t deadline_ns = WaitUntil();
+bool Shard::Turn(int64_t wait_ns_max) {
+  int64_t deadline_ns = WaitUntil();
+  if (wait_ns_max < deadline_ns - engine_->Now()) deadline_ns = engine_->Now() + wait_ns_max;
   const size_t count = engine_->Wait(deadline_ns, events_);
   shared_.ring.Awake(index_);
   counters_.turns.Add();
   const int64_t now_ns = engine_->Now();
+  // After the wait: a request that came after a change of phase was announced must meet it.
+  if (!FollowPhase(now_ns)) return false;
   for (size_t i = 0; i < count; ++i) {
     if (events_[i].kind == EngineEventKind::kAcceptFailed) {
       counters_.connections.accept_failures.Add();
@@ -77,6 +87,7 @@ void Shard::Turn() {
   Drain();
   channel_.Sweep(now_ns);
   channel_.CheckLag(now_ns);
+  return phase_seen_ != Phase::kClosing || connections_.open() != 0;
 }
 
 // Now if there is work, else when the next timer is due; a push on the ring wakes us before.
@@ -133,8 +144,9 @@ void Shard::SetPhase(Phase phase) {
   engine_->Wake();
 }
 
-// False when the loop is to end.
+// False when what is left is to be cut off.
 bool Shard::FollowPhase(int64_t now_ns) {
+  // Acquire, pairs with the release in SetPhase.
   const Phase phase = phase_.load(std::memory_order_acquire);
   if (phase != phase_seen_) {
     phase_seen_ = phase;
@@ -145,19 +157,23 @@ bool Shard::FollowPhase(int64_t now_ns) {
       connections_.StartClosing();
     }
   }
-  if (phase_seen_ == Phase::kStopped) return false;
-  if (phase_seen_ != Phase::kClosing) return true;
+  if (phase_seen_ == Phase::kClosing) EndDueStreams(now_ns);
+  return phase_seen_ != Phase::kStopped;
+}
+
+// Closing: the streams that were there when it began end evenly over stop.spread.
+void Shard::EndDueStreams(int64_t now_ns) {
   const int64_t spread_ns = shared_.options.stop_spread_ms * kNsPerMs;
-  const int64_t passed_ns = std::min(now_ns - closing_since_ns_, spread_ns);
-  const size_t due = spread_ns == 0 ? closing_streams_
-                                    : static_cast<size_t>(static_cast<double>(closing_streams_) *
-                                                          static_cast<double>(passed_ns) /
-                                                          static_cast<double>(spread_ns));
-  if (due > closing_ended_) {
-    connections_.EndStreams(due - closing_ended_);
-    closing_ended_ = due;
+  const int64_t passed_ns = now_ns - closing_since_ns_;
+  if (passed_ns >= spread_ns) {
+    connections_.EndStreams(SIZE_MAX);
+    return;
   }
-  return connections_.open() != 0;
+  const size_t due =
+      static_cast<size_t>(static_cast<double>(closing_streams_) * static_cast<double>(passed_ns) /
+                          static_cast<double>(spread_ns));
+  if (due > closing_ended_) connections_.EndStreams(due - closing_ended_);
+  closing_ended_ = std::max(due, closing_ended_);
 }
 
 }  // namespace sluice

@@ -58,8 +58,12 @@ class Shard : private PublishHost, private http::Subscriptions {
         std::vector<int> listening_fds, uint32_t admin_listener_first);
   ~Shard() override;
 
-  // Until the phase is kStopped, or kClosing and all is closed.
+  // Listens, then turns until that returns false.
   Status Run();
+  Status Listen();
+  // One turn of the loop, which waits for at most `wait_ns_max`; simulations call it themselves.
+  // False once the phase is kStopped, or kClosing and all is closed.
+  bool Turn(int64_t wait_ns_max);
   void SetPhase(Phase phase);
 
   uint32_t index() const { return index_; }
@@ -79,9 +83,9 @@ class Shard : private PublishHost, private http::Subscriptions {
   // http::Subscriptions
   http::Admission Admit() override;
 
-  void Turn();
   void Drain();
   bool FollowPhase(int64_t now_ns);
+  void EndDueStreams(int64_t now_ns);
   int64_t WaitUntil();
 
   const uint32_t index_;

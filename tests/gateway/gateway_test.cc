@@ -99,7 +99,12 @@ TEST_P(GatewayTest, AllSubscribersSeeEveryEventOnceInOneOrder) {
     EXPECT_EQ(value[1], next[value[0]]++);
   }
   for (int s = 1; s < kSubscribers; ++s) EXPECT_EQ(seen[s], seen[0]) << s;
-  EXPECT_EQ(Stats()["deliveries_total"], kSubscribers * kPublishers * kEventsEach);
+  // The last send is counted once the kernel has taken it, when its reader may have it already.
+  constexpr int kDeliveries = kSubscribers * kPublishers * kEventsEach;
+  for (int tries = 0; tries < 10'000 && Stats()["deliveries_total"] != kDeliveries; ++tries) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(Stats()["deliveries_total"], kDeliveries);
 }
 
 TEST_P(GatewayTest, SubscribersThatComeAndGoSeeAnUnbrokenRun) {
@@ -182,7 +187,8 @@ TEST_P(GatewayTest, StoppingEndsStreamsAfterAWholeEventWithAGoodbye) {
     const std::string rest = reader->ReadRest();
     EXPECT_NE(rest.find("data: 49\n"), std::string::npos);
     const size_t goodbye = rest.find(": goodbye\nretry: ");
-    ASSERT_NE(goodbye, std::string::npos);
+    EXPECT_NE(goodbye, std::string::npos) << rest;
+    if (goodbye == std::string::npos) continue;
     EXPECT_EQ(rest.substr(goodbye - 2, 2), "\n\n");
     retries.insert(rest.substr(goodbye));
     reader->Close();

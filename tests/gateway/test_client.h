@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,6 +46,7 @@ class TestClient {
   bool Send(std::string_view bytes) {
     while (!bytes.empty()) {
       const ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (n < 0 && errno == EINTR) continue;
       if (n <= 0) return false;
       bytes.remove_prefix(static_cast<size_t>(n));
     }
@@ -54,7 +56,11 @@ class TestClient {
   // False at the end of the stream, or an error.
   bool Fill() {
     char bytes[65536];
-    const ssize_t n = recv(fd_, bytes, sizeof(bytes), 0);
+    ssize_t n;
+    // The kernel finishes what a ring of this thread left behind (the probe's) by interrupting it.
+    do {
+      n = recv(fd_, bytes, sizeof(bytes), 0);
+    } while (n < 0 && errno == EINTR);
     if (n <= 0) return false;
     buffer_.append(bytes, static_cast<size_t>(n));
     return true;
