@@ -1,0 +1,325 @@
+// Goal: whatever the network does, a stream is an unbroken run of events in the one order, from the
+// place its greeting names to where it ends; and a reader that reads always gets all.
+// Method: K shards on simulated engines, one thread, one seed that draws every step: subscribing,
+// publishing, reading fast or not at all, resets, short writes, spurious EAGAIN, failing accepts, time.
+// The model is the list of acknowledged events. A failure prints the seed that repeats it.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+
+#include "engine/simulated_engine.h"
+#include "shard/shard.h"
+
+namespace sluice {
+namespace {
+
+class NoReports : public http::Reports {
+ public:
+  std::string Stats(bool) override { return "{}"; }
+  std::optional<Refusal> NotReady() override { return std::nullopt; }
+};
+
+// What a subscriber's bytes must look like; every block is checked as it comes.
+class StreamModel {
+ public:
+  void Feed(const std::string& bytes) {
+    bytes_ += bytes;
+    if (!has_head_) {
+      const size_t end = bytes_.find("\r\n\r\n");
+      if (end == std::string::npos) return;
+      ASSERT_TRUE(bytes_.starts_with("HTTP/1.1 200 ")) << bytes_;
+      bytes_.erase(0, end + 4);
+      has_head_ = true;
+    }
+    size_t end;
+    while ((end = bytes_.find("\n\n")) != std::string::npos) {
+      Block(bytes_.substr(0, end + 1));
+      bytes_.erase(0, end + 2);
+    }
+  }
+
+  bool is_open() const { return is_open_; }
+  bool is_refused() const { return is_refused_; }
+  uint64_t next() const { return next_; }  // sequence
+  // What stands after the last whole block.
+  const std::string& rest() const { return bytes_; }
+
+ private:
+  void Block(const std::string& block) {
+    ASSERT_NE(block.find("data: "), std::string::npos) << "a block without data: " << block;
+    if (block.find("event: sluice.error\n") != std::string::npos) {
+      is_refused_ = true;
+      return;
+    }
+    const size_t id = block.find("id: ");
+    ASSERT_NE(id, std::string::npos) << block;
+    const uint64_t sequence = std::stoull(block.substr(block.find('-', id) + 1));
+    if (block.find("event: sluice.open\n") != std::string::npos) {
+      ASSERT_FALSE(is_open_);
+      is_open_ = true;
+      next_ = sequence + 1;
+      return;
+    }
+    ASSERT_TRUE(is_open_);
+    ASSERT_EQ(sequence, next_) << block;
+    const size_t data = block.find("data: \"") + 7;
+    ASSERT_EQ(block.substr(data, block.find('"', data) - data).substr(0, 1), "e");
+    ++next_;
+  }
+
+  std::string bytes_;
+  bool has_head_ = false;
+  bool is_open_ = false;
+  bool is_refused_ = false;
+  uint64_t next_ = 0;
+};
+
+class Simulation {
+ public:
+  Simulation(uint64_t seed, bool with_faults) : random_(seed) {
+    options_.ring_events_max = 1u << (1 + Below(8));
+    options_.segment_bytes = 4096;
+    options_.frame_bytes_max = 16 * 1024;
+    options_.log_bytes_max = 256 * 1024;
+    options_.lag_bytes_max = 64 * 1024;
+    options_.sweep_sends_max = 1 + Below(8);
+    options_.sweep_send_bytes_max = 1024 + Below(32 * 1024);
+    options_.drain_events_max = 1 + Below(16);
+    options_.engine_events_max = 1 + Below(16);
+    options_.heartbeat_ms = 1000;
+    const uint32_t shards = 1 + Below(3);
+    ring_ = std::make_unique<Ring>(options_.ring_events_max, 1 << 20, shards);
+    const ShardShared shared{.options = options_,
+                             .epoch = epoch_,
+                             .keys = keys_,
+                             .ring = *ring_,
+                             .reports = reports_,
+                             .subscribers = [] { return uint64_t{0}; }};
+    SimulatedFaults faults;
+    if (with_faults) {
+      faults = {.short_write = 100,
+                .spurious_eagain = 100,
+                .send_reset = 2,
+                .accept_failure = 20,
+                .accept_abort = 20,
+                .delay_ns_max = 5 * kNsPerMs};
+    }
+    EngineOptions engine_options;
+    engine_options.connections_max = 200;
+    for (uint32_t i = 0; i < shards; ++i) {
+      auto engine = std::make_unique<SimulatedEngine>(engine_options, seed * 7 + i, faults);
+      engines_.push_back(engine.get());
+      shards_.push_back(std::make_unique<Shard>(i, shared, std::move(engine), std::vector<int>{0},
+                                                1));
+      EXPECT_TRUE(shards_.back()->Listen().ok());
+      shards_.back()->SetPhase(Phase::kServing);
+    }
+    for (uint32_t i = 0; i < 3; ++i) AddPublisher();
+  }
+
+  void Run(int steps) {
+    for (int step = 0; step < steps && !testing::Test::HasFatalFailure(); ++step) Step();
+  }
+
+  // Everybody reads, nobody publishes: until nothing moves.
+  void Settle() {
+    for (Subscriber& subscriber : subscribers_) {
+      subscriber.is_reading = true;
+      if (!subscriber.is_gone) engine(subscriber).PeerBuffer(subscriber.peer, 64 * 1024);
+    }
+    for (int turn = 0; turn < 3000; ++turn) {
+      for (size_t i = 0; i < shards_.size(); ++i) TurnOf(i);
+      ReadAll();
+    }
+  }
+
+  void CheckSettled() {
+    size_t live = 0;
+    for (const Subscriber& subscriber : subscribers_) {
+      if (subscriber.is_gone || subscriber.model.is_refused()) continue;
+      if (!subscriber.model.is_open()) continue;
+      if (engine(subscriber).PeerAtEnd(subscriber.peer)) continue;
+      ++live;
+      EXPECT_EQ(subscriber.model.next(), ring_->newest_sequence() + 1);
+    }
+    uint64_t counted = 0;
+    for (const auto& shard : shards_) counted += shard->counters().delivery.subscribers.value();
+    EXPECT_GE(counted, live);
+    EXPECT_EQ(ring_->depth(), 0u);
+    // Every acknowledged event has its place, and nothing else has one.
+    EXPECT_GE(ring_->newest_sequence(), acknowledged_);
+  }
+
+  uint64_t acknowledged() const { return acknowledged_; }
+  uint64_t refused() const { return refused_; }
+
+ private:
+  struct Subscriber {
+    size_t shard;
+    SimulatedEngine::Peer peer;
+    StreamModel model;
+    bool is_reading = true;
+    bool is_gone = false;
+  };
+  struct Publisher {
+    size_t shard;
+    SimulatedEngine::Peer peer;
+    std::string reply;
+    bool awaits = false;
+  };
+
+  uint32_t Below(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
+  SimulatedEngine& engine(const Subscriber& subscriber) const {
+    return *engines_[subscriber.shard];
+  }
+  static PeerAddress Loopback() {
+    PeerAddress address;
+    address.family = AF_INET;
+    address.address[0] = 127;
+    address.address[3] = 1;
+    return address;
+  }
+
+  void TurnOf(size_t shard) {
+    shards_[shard]->Turn(0);
+    for (SimulatedEngine* engine : engines_) engine->Advance(kNsPerMs / 4);
+  }
+
+  void AddPublisher() {
+    const size_t shard = Below(static_cast<uint32_t>(engines_.size()));
+    publishers_.push_back({shard, engines_[shard]->Connect(0, Loopback()), "", false});
+  }
+
+  void Step() {
+    switch (Below(10)) {
+      case 0:
+        if (subscribers_.size() < 60) Subscribe();
+        break;
+      case 1: {
+        if (subscribers_.empty()) break;
+        Subscriber& subscriber = subscribers_[Below(static_cast<uint32_t>(subscribers_.size()))];
+        if (subscriber.is_gone) break;
+        switch (Below(12)) {
+          case 0:
+            engine(subscriber).PeerReset(subscriber.peer);
+            subscriber.is_gone = true;
+            break;
+          case 1:
+            engine(subscriber).PeerShutdown(subscriber.peer);
+            subscriber.is_gone = true;
+            break;
+          case 2:
+          case 3:
+            engine(subscriber).PeerBuffer(subscriber.peer, 1 + Below(4096));
+            break;
+          default:
+            subscriber.is_reading = Below(3) != 0;
+        }
+        break;
+      }
+      case 2:
+      case 3:
+        Publish();
+        break;
+      case 4:
+        ReadAll();
+        break;
+      default:
+        TurnOf(Below(static_cast<uint32_t>(shards_.size())));
+    }
+  }
+
+  void Subscribe() {
+    const size_t shard = Below(static_cast<uint32_t>(engines_.size()));
+    const auto peer = engines_[shard]->Connect(0, Loopback());
+    engines_[shard]->PeerWrite(
+        peer, "GET /stream HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n");
+    subscribers_.push_back({shard, peer, {}, true, false});
+  }
+
+  void Publish() {
+    Publisher& publisher = publishers_[Below(static_cast<uint32_t>(publishers_.size()))];
+    SimulatedEngine& engine = *engines_[publisher.shard];
+    if (publisher.awaits) return;
+    const std::string data = "\"e" + std::string(Below(Below(8) == 0 ? 8000 : 200), 'x') + "\"";
+    engine.PeerWrite(publisher.peer,
+                     "POST /broadcast HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
+                         std::to_string(data.size()) + "\r\n\r\n" + data);
+    publisher.awaits = true;
+  }
+
+  void ReadAll() {
+    for (Subscriber& subscriber : subscribers_) {
+      if (subscriber.is_gone || !subscriber.is_reading) continue;
+      subscriber.model.Feed(engine(subscriber).PeerRead(subscriber.peer, SIZE_MAX));
+    }
+    for (size_t i = 0; i < publishers_.size(); ++i) ReadReply(i);
+  }
+
+  void ReadReply(size_t i) {
+    Publisher& publisher = publishers_[i];
+    SimulatedEngine& engine = *engines_[publisher.shard];
+    publisher.reply += engine.PeerRead(publisher.peer, SIZE_MAX);
+    const size_t body = publisher.reply.find("}}");
+    if (publisher.reply.find("HTTP/1.1 200") == 0 && body != std::string::npos) {
+      ++acknowledged_;
+      publisher.reply.clear();
+      publisher.awaits = false;
+    } else if (publisher.reply.find("ring_full") != std::string::npos &&
+               publisher.reply.ends_with("}")) {
+      ++refused_;
+      publisher.reply.clear();
+      publisher.awaits = false;
+    } else if (engine.PeerAtEnd(publisher.peer)) {
+      publishers_.erase(publishers_.begin() + static_cast<ptrdiff_t>(i));
+      AddPublisher();
+    }
+  }
+
+  std::mt19937_64 random_;
+  Options options_;
+  const Epoch epoch_{1};
+  http::PublishKeys keys_;
+  NoReports reports_;
+  std::unique_ptr<Ring> ring_;
+  std::vector<SimulatedEngine*> engines_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<Subscriber> subscribers_;
+  std::vector<Publisher> publishers_;
+  uint64_t acknowledged_ = 0;
+  uint64_t refused_ = 0;
+};
+
+TEST(Simulation, StreamsAreUnbrokenRunsOnAQuietNetwork) {
+  uint64_t acknowledged = 0;
+  for (uint64_t seed = 1; seed <= 15; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Simulation simulation(seed, false);
+    simulation.Run(6000);
+    simulation.Settle();
+    simulation.CheckSettled();
+    acknowledged += simulation.acknowledged();
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(acknowledged, 1000u);
+}
+
+TEST(Simulation, StreamsAreUnbrokenRunsUnderFaults) {
+  uint64_t acknowledged = 0;
+  for (uint64_t seed = 100; seed < 140; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Simulation simulation(seed, true);
+    simulation.Run(6000);
+    simulation.Settle();
+    simulation.CheckSettled();
+    acknowledged += simulation.acknowledged();
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(acknowledged, 1000u);
+}
+
+}  // namespace
+}  // namespace sluice
