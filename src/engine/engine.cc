@@ -31,15 +31,16 @@ bool PeerAddress::is_loopback() const {
 }
 
 std::string PeerAddress::ToString() const {
-  char text[INET6_ADDRSTRLEN] = {};
   if (family == AF_UNIX) return "unix";
-  if (family == AF_INET && inet_ntop(AF_INET, address, text, sizeof text)) {
-    return std::string(text) + ":" + std::to_string(port);
-  }
-  if (family == AF_INET6 && inet_ntop(AF_INET6, address, text, sizeof text)) {
-    return "[" + std::string(text) + "]:" + std::to_string(port);
-  }
-  return "unknown";
+  if (family != AF_INET && family != AF_INET6) return "unknown";
+  char text[INET6_ADDRSTRLEN] = {};
+  inet_ntop(family, address, text, sizeof text);
+  // By appending: GCC 12 sees an overlap in `"[" + string` that is not there (PR 105651).
+  std::string all = family == AF_INET6 ? "[" : "";
+  all += text;
+  all += family == AF_INET6 ? "]:" : ":";
+  all += std::to_string(port);
+  return all;
 }
 
 }  // namespace sluice

@@ -119,7 +119,8 @@ class Engine {
   virtual void WatchWritable(ConnectionId connection) = 0;
   // Ends our sending side (FIN after what is in the socket's buffer); receiving goes on.
   virtual void Shutdown(ConnectionId connection) = 0;
-  // Frees the connection. No event for it arrives afterwards; the FIN leaves at once even if a
+  // Frees the connection. No event for it arrives with a later Wait (those of the last one that are
+  // still unread are the owner's to skip: their id is stale); the FIN leaves at once even if a
   // receive or poll was armed. A stale id is ignored.
   virtual void Close(ConnectionId connection) = 0;
 

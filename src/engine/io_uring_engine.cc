@@ -345,6 +345,7 @@ bool IoUringEngine::CompleteConnection(const Completion& completion, EngineEvent
       return TellHangUp(&slot, is_said ? error : ECONNRESET, event);
     }
     case Operation::kTellHangUp:
+      slot.is_telling_hang_up = false;
       return slot.mode == ReadMode::kWatch && TellHangUp(&slot, 0, event);
     default:
       return false;

@@ -81,6 +81,7 @@ class IoUringEngine final : public Engine {
     bool is_watching : 1 = false;
     bool is_watching_writable : 1 = false;
     bool is_asking_error : 1 = false;
+    bool is_telling_hang_up : 1 = false;
     bool is_shut_down : 1 = false;
     bool is_queued : 1 = false;  // in to_arm_
     bool wants_writable : 1 = false;

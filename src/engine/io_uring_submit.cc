@@ -59,6 +59,8 @@ void IoUringEngine::Read(ConnectionId connection, ReadMode mode) {
   if (slot == nullptr) return;
   slot->mode = mode;
   if (mode == ReadMode::kWatch && slot->told_read_end && !slot->told_hang_up) {
+    if (slot->is_telling_hang_up) return;
+    slot->is_telling_hang_up = true;
     // The end was seen before; a poll armed for errors only would not tell it.
     pending_.push_back(
         {Tag(Operation::kTellHangUp, connection.slot, connection.generation), 0, 0, slot->ring});

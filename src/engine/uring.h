@@ -6,7 +6,8 @@
 //
 // Thread: opened on any thread; Enable and all after it on the one that runs the engine.
 // Owner:  buffers belong to the ring; one is the caller's from its completion until Recycle.
-// Bounds: kSubmissions entries, table_size descriptors, kBuffers receive buffers (512 KiB).
+// Bounds: kSubmissions entries, table_size descriptors, kBuffers receive buffers (256 KiB,
+//         all of it resident: the kernel takes them in turn).
 // Errors: Open says in one line what the host lacks. After that a failing system call is a bug.
 // Needs:  Linux 6.1 (deferred task run); liburing 2.3 for the mappings only.
 #pragma once
@@ -26,7 +27,8 @@ class Uring {
   // Far above what one enter posts (a batch of sends, twenty deferred completions): all are taken
   // out after each enter, so an overflow is possible only in theory, and then flushed.
   static constexpr unsigned kCompletions = 4'096;
-  static constexpr unsigned kBuffers = 128;
+  // More receives than buffers in one turn: the rest is told so and comes in the next.
+  static constexpr unsigned kBuffers = 64;
   static constexpr unsigned kBufferBytes = 4'096;
   static constexpr uint16_t kBufferGroup = 0;
 

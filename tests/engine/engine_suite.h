@@ -76,6 +76,8 @@ class EngineSuite : public testing::TestWithParam<SuiteParameter> {
   int32_t Send(ConnectionId connection, std::string_view bytes);
   // Sends until EAGAIN; all that was taken.
   std::string Fill(ConnectionId connection);
+  // Fills until the kernel moves nothing more from our buffers to the peers' by itself.
+  void FillForGood(std::vector<Pair>* pairs, std::vector<std::string>* taken);
   std::string ReadAll(int peer, size_t bytes);
   bool UntilPeerEnd(int peer);
 
