@@ -16,7 +16,13 @@ if(SLUICE_SANITIZE)
   set(SLUICE_MIMALLOC OFF)
   # GCC's ThreadSanitizer has no model of std::atomic_thread_fence and warns; the ring says where it
   # relies on a fence and what replaces it in this build.
-  add_compile_options(-Wno-error=tsan -Wno-tsan)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-error=tsan -Wno-tsan)
+  endif()
+endif()
+if(SLUICE_FUZZ)
+  # Coverage in all our code; the fuzz programs alone link libFuzzer's main (tests/fuzz).
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 find_program(SLUICE_CCACHE ccache)
 if(SLUICE_CCACHE)

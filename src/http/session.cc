@@ -283,7 +283,7 @@ void Session::OnDeadline(int64_t now_ns) {
     s.ReplyFault(
         {Refusal::kRequestTimeout, "line, headers and body have " +
                                        std::to_string(s.site.options().request_timeout_ms) +
-                                       " ms in all (http.request_timeout_ms)"});
+                                       " ms in all (http.request_timeout)"});
   }
   s.next = Next::kClose;
 }

@@ -22,6 +22,13 @@ bool TakeScheme(std::string_view* text, std::string_view scheme) {
   return true;
 }
 
+bool IsPercentEncoded(std::string_view text) {
+  for (size_t i = text.find('%'); i != std::string_view::npos; i = text.find('%', i + 3)) {
+    if (text.size() - i < 3 || HexDigit(text[i + 1]) < 0 || HexDigit(text[i + 2]) < 0) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool SplitTarget(std::string_view text, Target* target) {
@@ -67,23 +74,22 @@ bool PercentDecode(std::string_view text, bool is_query, std::string* out) {
 QueryFind FindInQuery(std::string_view query, std::string_view name, std::string* value) {
   QueryFind found = QueryFind::kAbsent;
   std::string decoded_name;  // stays within the small-string buffer for the names in use
-  std::string decoded_value;
   value->clear();
   while (!query.empty()) {
     const size_t pair_bytes = std::min(query.find('&'), query.size());
     const std::string_view pair = query.substr(0, pair_bytes);
     query.remove_prefix(std::min(pair_bytes + 1, query.size()));
     const size_t equals = std::min(pair.find('='), pair.size());
+    const std::string_view encoded_value = pair.substr(std::min(equals + 1, pair.size()));
     decoded_name.clear();
-    decoded_value.clear();
-    if (!PercentDecode(pair.substr(0, equals), true, &decoded_name) ||
-        !PercentDecode(pair.substr(std::min(equals + 1, pair.size())), true, &decoded_value)) {
-      return QueryFind::kMalformed;
+    if (!PercentDecode(pair.substr(0, equals), true, &decoded_name)) return QueryFind::kMalformed;
+    if (decoded_name != name) {
+      if (!IsPercentEncoded(encoded_value)) return QueryFind::kMalformed;
+      continue;
     }
-    if (decoded_name != name) continue;
     if (found == QueryFind::kFound) return QueryFind::kTwice;
     found = QueryFind::kFound;
-    value->assign(decoded_value);
+    if (!PercentDecode(encoded_value, true, value)) return QueryFind::kMalformed;
   }
   return found;
 }

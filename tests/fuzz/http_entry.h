@@ -1,0 +1,110 @@
+// The entry points that outside bytes reach, each with the properties that must hold for any bytes.
+// Used twice: by the libFuzzer targets beside this file, and by a short seeded run in http_test.
+// A property that fails ends the program (SLUICE_CHECK), so that either runner sees it.
+#pragma once
+
+#include <llhttp.h>
+#include <simdjson.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/check.h"
+#include "http/chunked_body.h"
+#include "http/json_text.h"
+#include "http/request_vectors.h"
+#include "http/site_fixture.h"
+
+namespace sluice::http {
+
+// Places to cut `bytes`, drawn from `seed` alone.
+inline std::vector<size_t> CutsFrom(uint64_t seed, size_t bytes) {
+  std::vector<size_t> cuts;
+  for (size_t at = 0; bytes > 1;) {
+    seed = seed * 6'364'136'223'846'793'005u + 1'442'695'040'888'963'407u;
+    at += 1 + (seed >> 33) % 40;
+    if (at >= bytes) break;
+    cuts.push_back(at);
+  }
+  return cuts;
+}
+
+// Any split gives the same replies and the same publishes, and all replies can be read back.
+inline void CheckSession(std::string_view bytes, uint64_t seed) {
+  SiteFixture whole(VectorOptions());
+  SiteFixture split(VectorOptions());
+  const Talk expected = Converse(whole.site, bytes);
+  SLUICE_CHECK(Converse(split.site, bytes, CutsFrom(seed, bytes.size())) == expected);
+  SLUICE_CHECK(split.services.published == whole.services.published);
+  SLUICE_CHECK(expected.replies.empty() || expected.replies.starts_with("HTTP/1.1 "));
+  for (const auto& [type, data] : whole.services.published) {
+    SLUICE_CHECK(type.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos);
+    SLUICE_CHECK(!FindInvalidUtf8(type) && !FindInvalidUtf8(data));
+  }
+}
+
+// What we take as a chunked body llhttp takes too, as the same bytes and of the same length: a
+// proxy before us that reads it strictly sees the next request begin where we do.
+inline void CheckChunked(std::string_view bytes, uint64_t seed) {
+  ChunkedBody ours;
+  std::string body;
+  ours.Begin(1 << 20);
+  size_t used = 0;
+  for (const size_t cut : CutsFrom(seed, bytes.size())) {
+    used += ours.Take(bytes.substr(used, cut - used), &body);
+  }
+  used += ours.Take(bytes.substr(used), &body);
+  if (!ours.is_done()) return;
+  SLUICE_CHECK(!ours.fault().has_value());
+
+  struct Theirs {
+    std::string body;
+    bool is_complete = false;
+  } theirs;
+  llhttp_settings_t settings;
+  llhttp_settings_init(&settings);
+  settings.on_body = [](llhttp_t* parser, const char* at, size_t length) {
+    static_cast<Theirs*>(parser->data)->body.append(at, length);
+    return 0;
+  };
+  settings.on_message_complete = [](llhttp_t* parser) {
+    static_cast<Theirs*>(parser->data)->is_complete = true;
+    return static_cast<int>(HPE_PAUSED);
+  };
+  llhttp_t parser;
+  llhttp_init(&parser, HTTP_REQUEST, &settings);
+  parser.data = &theirs;
+  constexpr std::string_view kHead = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+  SLUICE_CHECK(llhttp_execute(&parser, kHead.data(), kHead.size()) == HPE_OK);
+  const llhttp_errno_t error = llhttp_execute(&parser, bytes.data(), used);
+  // llhttp is stricter than we are about what a trailer holds, and refuses good extensions besides
+  // ("1;a=b;c"). What it refuses reaches nobody; what it takes must be what we took.
+  const bool has_extension = bytes.substr(0, used).find(';') != std::string_view::npos;
+  const bool refuses_trailer =
+      error == HPE_INVALID_HEADER_TOKEN || error == HPE_UNEXPECTED_CONTENT_LENGTH ||
+      error == HPE_INVALID_CONTENT_LENGTH || error == HPE_INVALID_TRANSFER_ENCODING;
+  if (refuses_trailer || (has_extension && error != HPE_PAUSED)) return;
+  SLUICE_CHECK(error == HPE_PAUSED && theirs.is_complete);
+  SLUICE_CHECK(theirs.body == body);
+}
+
+// What simdjson's DOM takes is JSON; what it refuses and we take has a number or a surrogate in it
+// that it cannot hold, or is deeper than it goes.
+inline void CheckJsonText(std::string_view bytes) {
+  static simdjson::dom::parser dom;
+  const std::string text(bytes);
+  const auto error = dom.parse(text).error();
+  const auto fault = CheckJson(text, kJsonDepthCeiling);
+  if (fault) {
+    SLUICE_CHECK(error != simdjson::SUCCESS);
+    SLUICE_CHECK(fault->offset <= text.size());
+  } else {
+    SLUICE_CHECK(error == simdjson::SUCCESS || error == simdjson::NUMBER_ERROR ||
+                 error == simdjson::STRING_ERROR || error == simdjson::DEPTH_ERROR);
+  }
+}
+
+}  // namespace sluice::http
