@@ -16,7 +16,11 @@ if(SLUICE_SANITIZE)
   set(SLUICE_MIMALLOC OFF)
   # GCC's ThreadSanitizer has no model of std::atomic_thread_fence and warns; the ring says where it
   # relies on a fence and what replaces it in this build.
-  add_compile_options(-Wno-error=tsan -Wno-tsan)
+  add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-tsan>)
+endif()
+if(SLUICE_FUZZ)
+  # Coverage in all code, so that the fuzzer sees where an input led.
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 find_program(SLUICE_CCACHE ccache)
 if(SLUICE_CCACHE)
