@@ -14,11 +14,6 @@ if(SLUICE_SANITIZE)
     add_compile_options(-fno-sanitize-recover=undefined)
   endif()
   set(SLUICE_MIMALLOC OFF)
-  # GCC's ThreadSanitizer has no model of std::atomic_thread_fence and warns; the ring says where it
-  # relies on a fence and what replaces it in this build.
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    add_compile_options(-Wno-error=tsan -Wno-tsan)
-  endif()
 endif()
 if(SLUICE_FUZZ)
   # Coverage in all our code; the fuzz programs alone link libFuzzer's main (tests/fuzz).

@@ -10,14 +10,15 @@ include(GNUInstallDirs)
 foreach(program sluice sluice-bench)
   if(TARGET ${program})
     set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
-    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    # Optional: scripts/run builds the gateway alone.
+    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} OPTIONAL)
   endif()
 endforeach()
 install(PROGRAMS deploy/sluice-generate-key DESTINATION ${CMAKE_INSTALL_LIBEXECDIR})
 install(FILES deploy/sluice.toml deploy/nginx/sluice.conf deploy/haproxy/haproxy.cfg
         DESTINATION ${CMAKE_INSTALL_DATADIR}/sluice)
-install(FILES README.md LICENSE docs/design.md docs/deploy.md docs/configuration.md
-        DESTINATION ${CMAKE_INSTALL_DOCDIR})
+file(GLOB pages CONFIGURE_DEPENDS docs/*.md)
+install(FILES README.md LICENSE ${pages} DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # The prefix may still change at installation, so what names paths is written then.
 install(CODE "set(deploy \"${CMAKE_SOURCE_DIR}/deploy\")

@@ -1,6 +1,7 @@
 # Run by cmake --install: see install.cmake, which sets deploy, bin and libexec.
 if(CMAKE_INSTALL_PREFIX MATCHES "^/usr(/local)?/?$")
   set(SLUICE_ETC /etc/sluice)
+  set(is_system YES)
 else()
   set(SLUICE_ETC ${CMAKE_INSTALL_PREFIX}/etc/sluice)
 endif()
@@ -29,7 +30,7 @@ endif()
 if(root STREQUAL "")
   find_program(SYSUSERS systemd-sysusers)
   execute_process(COMMAND id -u OUTPUT_VARIABLE user OUTPUT_STRIP_TRAILING_WHITESPACE)
-  if(SYSUSERS AND user STREQUAL "0")
+  if(SYSUSERS AND is_system AND user STREQUAL "0")
     execute_process(COMMAND ${SYSUSERS} ${CMAKE_INSTALL_PREFIX}/lib/sysusers.d/sluice.conf)
   endif()
   execute_process(COMMAND ${SLUICE_GENERATE_KEY} ${SLUICE_ETC}/publish.keys

@@ -1,16 +1,12 @@
 #include "gateway/host_plan.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
 #include <limits>
 
 #include "gateway/option_table.h"
 #include "gateway/option_value.h"
+#include "http/publish_keys.h"
 
 namespace sluice {
 namespace {
@@ -88,37 +84,19 @@ Status PlanShards(const Options& options, const HostFacts& facts, HostPlan* plan
   return Status::Ok();
 }
 
-// The keys themselves are read by the gateway; here only what would stop it, or should worry.
+// The keys are read here as the gateway reads them, so that --check finds what would stop it.
 Status CheckKeys(const Options& options, HostPlan* plan) {
-  const std::string& path = options.publish_key_file;
-  if (path.empty()) {
+  if (options.publish_key_file.empty()) {
     if (!options.keyless_publish) {
       plan->warnings.push_back(
           "nobody can publish: publish.keyless is off and there is no key; set publish.key_file");
     }
     return Status::Ok();
   }
-  std::ifstream file(path);
-  if (!file) {
-    return Status::InvalidArgument("publish.key_file: " + path + " cannot be read (" +
-                                   std::strerror(errno) + "); create it with a key a line, " +
-                                   "readable by the user that sluice runs as");
-  }
-  bool has_key = false;
-  for (std::string line; std::getline(file, line);) {
-    const size_t start = line.find_first_not_of(" \t\r");
-    has_key = has_key || (start != std::string::npos && line[start] != '#');
-  }
-  if (!has_key) {
-    return Status::InvalidArgument("publish.key_file: " + path +
-                                   " holds no key; write one a line, such as `openssl rand -hex 24`"
-                                   " prints");
-  }
-  struct stat facts {};
-  if (stat(path.c_str(), &facts) == 0 && (facts.st_mode & S_IROTH) != 0) {
-    plan->warnings.push_back("everybody on this host can read " + path +
-                             " and so publish; take that away with chmod o= " + path);
-  }
+  http::PublishKeys keys;
+  std::string warning;
+  if (Status s = keys.Load(options.publish_key_file, &warning); !s.ok()) return s;
+  if (!warning.empty()) plan->warnings.push_back(warning);
   return Status::Ok();
 }
 
