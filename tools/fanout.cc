@@ -236,6 +236,7 @@ void Run::Measure(Crew* crew) {
   const bool has_server = options_.pid > 0;
   const int64_t meter_cpu_begin = MeterCpuNs();
   const int64_t meter_at_begin = MonotonicNs();
+  const int64_t machine_cpu_begin = MachineCpuNs();
   if (has_server) report_.server_begin = SampleProcess(options_.pid, false);
   ProcessSample before = report_.server_begin;
   for (int64_t at_ns = control.window.begin_ns + kSampleNs; at_ns < control.window.end_ns;
@@ -258,8 +259,16 @@ void Run::Measure(Crew* crew) {
   if (has_server) report_.server_end = SampleProcess(options_.pid, false);
   const auto cores = static_cast<double>(std::max<size_t>(
       1, options_.cpus.empty() ? threads_ : std::min<size_t>(threads_, options_.cpus.size())));
-  report_.meter_cpu_share = static_cast<double>(MeterCpuNs() - meter_cpu_begin) /
-                            static_cast<double>(MonotonicNs() - meter_at_begin) / cores;
+  const auto elapsed = static_cast<double>(MonotonicNs() - meter_at_begin);
+  const auto meter_cpu = static_cast<double>(MeterCpuNs() - meter_cpu_begin);
+  report_.meter_cpu_share = meter_cpu / elapsed / cores;
+  const double others =
+      static_cast<double>(MachineCpuNs() - machine_cpu_begin) - meter_cpu -
+      static_cast<double>(report_.server_end.cpu_ns - report_.server_begin.cpu_ns);
+  report_.others_cpu_share =
+      has_server
+          ? std::max(0.0, others / elapsed / static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN)))
+          : 0;
   report_.has_server = has_server && report_.server_end.is_alive();
 }
 
