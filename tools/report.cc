@@ -14,6 +14,8 @@ void Row(const char* name, const char* format, double value) {
   std::printf("\n");
 }
 
+}  // namespace
+
 void PrintLatency(const char* name, const Histogram& h) {
   if (h.count() == 0) return;
   std::printf("  %-34s p50 %.3f   p99 %.3f   p99.9 %.3f   max %.3f ms\n", name, Ms(h.At(0.5)),
@@ -33,8 +35,6 @@ void WriteHistogram(JsonWriter* json, const char* key, const Histogram& h) {
   }
   json->CloseList().Close();
 }
-
-}  // namespace
 
 void PrintTable(const FanoutReport& r) {
   const FanoutOptions& o = r.options;
