@@ -10,5 +10,10 @@ class App;
 namespace sluice::bench {
 
 void AddFanout(CLI::App* app, int* exit_status);
+void AddBurst(CLI::App* app, int* exit_status);
+void AddConnect(CLI::App* app, int* exit_status);
+void AddIdle(CLI::App* app, int* exit_status);
+void AddFloor(CLI::App* app, int* exit_status);
+void AddFloorServer(CLI::App* app, int* exit_status);
 
 }  // namespace sluice::bench

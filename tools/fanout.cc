@@ -1,7 +1,5 @@
 #include "fanout.h"
 
-#include <sched.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,9 +8,9 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
-#include <thread>
 
 #include "base/clock.h"
+#include "crew.h"
 #include "meter_thread.h"
 
 namespace sluice::bench {
@@ -20,77 +18,11 @@ namespace {
 
 constexpr int64_t kTickNs = 50 * kNsPerMs;
 constexpr int64_t kSampleNs = 250 * kNsPerMs;
-constexpr double kConnectStallS = 15;  // without one more subscriber, before the run is given up
 constexpr double kDrainMaxS = 120;
 constexpr double kBusyShare = 0.97;  // a core this busy has nothing left to give
 constexpr double kOfferedShareMin = 0.99;
 
-void SleepUntil(int64_t at_ns) {
-  const timespec at{at_ns / kNsPerSecond, at_ns % kNsPerSecond};
-  while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr) != 0) {
-  }
-}
-
 int64_t Ns(double seconds) { return static_cast<int64_t>(seconds * 1e9); }
-
-// The threads of a run, joined whatever happens.
-class Crew {
- public:
-  Crew(const RunPlan& plan, const PayloadFormat& format) : plan_(plan), format_(format) {}
-  ~Crew() { Stop(); }
-  Crew(const Crew&) = delete;
-  Crew& operator=(const Crew&) = delete;
-
-  void Start(uint32_t threads, uint32_t slow) {
-    const uint32_t all = plan_.subscribers + slow;
-    uint32_t first = 0;
-    for (uint32_t i = 0; i < threads; ++i) {
-      MeterThread::Share share;
-      share.index = i;
-      share.first = first;
-      share.subscribers = all / threads + (i < all % threads ? 1 : 0);
-      share.slow = slow / threads + (i < slow % threads ? 1 : 0);
-      share.has_publisher = i == 0;
-      first += share.subscribers;
-      meters_.push_back(std::make_unique<MeterThread>(plan_, control_, format_, share));
-    }
-    for (auto& meter : meters_) threads_.emplace_back([&meter] { meter->Run(); });
-  }
-  void Stop() {
-    control_.phase.store(Phase::kStop, std::memory_order_release);
-    for (std::thread& thread : threads_) thread.join();
-    threads_.clear();
-  }
-  void Enter(Phase phase) {
-    control_.phase.store(phase, std::memory_order_release);  // pairs with the acquire in Run
-  }
-
-  template <typename Value>
-  uint64_t Sum(Value&& value) const {
-    uint64_t sum = 0;
-    for (const auto& meter : meters_) sum += static_cast<uint64_t>(value(*meter));
-    return sum;
-  }
-  uint64_t streaming() const {
-    return Sum([](const MeterThread& m) { return m.streaming.load() + m.stopped.load(); });
-  }
-  uint64_t deliveries() const {
-    return Sum([](const MeterThread& m) { return m.deliveries.load(); });
-  }
-  bool has_failed() const {
-    return Sum([](const MeterThread& m) { return m.has_failed.load(); }) > 0;
-  }
-  const std::vector<std::unique_ptr<MeterThread>>& meters() const { return meters_; }
-  MeterThread& front() { return *meters_.front(); }
-  RunControl& control() { return control_; }
-
- private:
-  const RunPlan& plan_;
-  const PayloadFormat& format_;
-  RunControl control_;
-  std::vector<std::unique_ptr<MeterThread>> meters_;
-  std::vector<std::thread> threads_;
-};
 
 class Run {
  public:
@@ -114,7 +46,6 @@ class Run {
   FanoutReport& report_;
   RunPlan plan_;
   std::unique_ptr<PayloadFormat> format_;
-  uint32_t threads_ = 1;
   int64_t live_due_ns_ = 0;
   int64_t live_at_ns_ = 0;
   uint64_t live_deliveries_ = 0;
@@ -123,45 +54,20 @@ class Run {
 };
 
 Status Run::Prepare() {
-  Status status = MakeTarget(options_.stream_url, options_.publish_url, options_.publish_body,
-                             options_.headers, &plan_.target);
-  if (!status.ok()) return status;
-  std::string reason;
-  plan_.loop_kind = LoopKind::kEpoll;
-  if (options_.engine != "epoll") {
-    if (IoUringWorks(&reason)) {
-      plan_.loop_kind = LoopKind::kIoUring;
-    } else if (options_.engine == "io_uring") {
-      return Status::Unsupported("io_uring does not work here: " + reason);
-    }
-  }
-  report_.engine = plan_.loop_kind == LoopKind::kIoUring ? "io_uring" : "epoll";
   plan_.payload_bytes = options_.payload_bytes;
   plan_.publishers = options_.publishers != 0 ? options_.publishers : options_.rate > 0 ? 64 : 8;
   plan_.churn = options_.churn;
   plan_.has_storm = options_.has_storm;
   plan_.subscribers = options_.subscribers;
+  plan_.slow = options_.slow;
   plan_.cpus = options_.cpus;
-  const uint64_t slots = uint64_t{options_.subscribers} + options_.slow;
-  threads_ = std::max(1u, options_.threads);
-  if (plan_.loop_kind == LoopKind::kIoUring) {
-    const uint32_t a_thread = SlotsMax(plan_.loop_kind, 1) - kPublishersMax;
-    threads_ =
-        std::max<uint32_t>(threads_, static_cast<uint32_t>((slots + a_thread - 1) / a_thread));
-  } else if (slots + plan_.publishers > SlotsMax(plan_.loop_kind, 1)) {
-    return Status::InvalidArgument(
-        "epoll is bounded by the limit of open files: fewer subscribers, a higher `ulimit -n`, or "
-        "--engine io_uring");
-  }
-  if (!options_.cpus.empty()) {
-    // This thread only sleeps and samples, but it must not do so on the server's core.
-    cpu_set_t cpus;
-    CPU_ZERO(&cpus);
-    for (const int cpu : options_.cpus) CPU_SET(cpu, &cpus);
-    if (::sched_setaffinity(0, sizeof cpus, &cpus) != 0) {
-      return Status::InvalidArgument("--cpus names a processor that this process may not use");
-    }
-  }
+  plan_.threads = options_.threads;
+  Status status = MakeTarget(options_.stream_url, options_.publish_url, options_.publish_body,
+                             options_.headers, &plan_.target);
+  if (status.ok()) status = ChooseLoop(options_.engine, &plan_);
+  if (status.ok()) status = PinTo(options_.cpus);
+  if (!status.ok()) return status;
+  report_.engine = plan_.loop_kind == LoopKind::kIoUring ? "io_uring" : "epoll";
   const int64_t now_ns = MonotonicNs();
   const auto nonce = static_cast<uint32_t>(now_ns ^ (int64_t{::getpid()} << 16));
   format_ = std::make_unique<PayloadFormat>(options_.payload_bytes, nonce, now_ns);
@@ -169,40 +75,12 @@ Status Run::Prepare() {
 }
 
 Status Run::Join(Crew* crew) {
-  const uint64_t wanted = uint64_t{options_.subscribers} + options_.slow;
-  const int64_t begin_ns = MonotonicNs();
-  int64_t moved_ns = begin_ns;
-  uint64_t joined = 0;
-  for (;;) {
-    SleepUntil(MonotonicNs() + 5 * kNsPerMs);
-    const uint64_t now_joined = crew->streaming();
-    const int64_t now_ns = MonotonicNs();
-    Live(*crew, "join");
-    if (crew->has_failed()) break;
-    if (now_joined >= wanted && crew->front().publisher_is_connected.load()) break;
-    if (now_joined != joined) {
-      joined = now_joined;
-      moved_ns = now_ns;
-    }
-    if (now_ns - moved_ns > Ns(kConnectStallS)) break;
-  }
-  report_.connect_s = static_cast<double>(MonotonicNs() - begin_ns) / 1e9;
+  double connect_s = 0;
+  const Status status = crew->Join([this, crew] { Live(*crew, "join"); }, &connect_s);
+  report_.connect_s = connect_s;
   report_.joined = static_cast<uint32_t>(crew->streaming());
-  if (report_.joined >= wanted && !crew->has_failed()) {
-    SleepUntil(MonotonicNs() + Ns(options_.settle_s));
-    return Status::Ok();
-  }
-  crew->Stop();
-  std::string why;
-  for (const auto& meter : crew->meters()) {
-    if (!meter->problem().empty()) why = meter->problem();
-    if (meter->publisher() != nullptr && !meter->publisher()->problem().empty()) {
-      why = meter->publisher()->problem();
-    }
-  }
-  return Status::Unavailable("only " + std::to_string(report_.joined) + " of " +
-                             std::to_string(wanted) + " subscribers could join" +
-                             (why.empty() ? "" : ": " + why));
+  if (status.ok()) SleepFor(Ns(options_.settle_s));
+  return status;
 }
 
 int64_t Run::MeterCpuNs() const {
@@ -229,13 +107,14 @@ void Run::Measure(Crew* crew) {
   crew->Enter(Phase::kPublish);
 
   while (MonotonicNs() < control.window.begin_ns - kTickNs) {
-    SleepUntil(MonotonicNs() + kTickNs);
+    SleepFor(kTickNs);
     Live(*crew, "warm-up");
   }
   SleepUntil(control.window.begin_ns);
   const bool has_server = options_.pid > 0;
   const int64_t meter_cpu_begin = MeterCpuNs();
   const int64_t meter_at_begin = MonotonicNs();
+  const int64_t machine_cpu_begin = MachineCpuNs();
   if (has_server) report_.server_begin = SampleProcess(options_.pid, false);
   ProcessSample before = report_.server_begin;
   for (int64_t at_ns = control.window.begin_ns + kSampleNs; at_ns < control.window.end_ns;
@@ -257,9 +136,18 @@ void Run::Measure(Crew* crew) {
   SleepUntil(control.window.end_ns);
   if (has_server) report_.server_end = SampleProcess(options_.pid, false);
   const auto cores = static_cast<double>(std::max<size_t>(
-      1, options_.cpus.empty() ? threads_ : std::min<size_t>(threads_, options_.cpus.size())));
-  report_.meter_cpu_share = static_cast<double>(MeterCpuNs() - meter_cpu_begin) /
-                            static_cast<double>(MonotonicNs() - meter_at_begin) / cores;
+      1, options_.cpus.empty() ? plan_.threads
+                               : std::min<size_t>(plan_.threads, options_.cpus.size())));
+  const auto elapsed = static_cast<double>(MonotonicNs() - meter_at_begin);
+  const auto meter_cpu = static_cast<double>(MeterCpuNs() - meter_cpu_begin);
+  report_.meter_cpu_share = meter_cpu / elapsed / cores;
+  const double others =
+      static_cast<double>(MachineCpuNs() - machine_cpu_begin) - meter_cpu -
+      static_cast<double>(report_.server_end.cpu_ns - report_.server_begin.cpu_ns);
+  report_.others_cpu_share =
+      has_server
+          ? std::max(0.0, others / elapsed / static_cast<double>(::sysconf(_SC_NPROCESSORS_ONLN)))
+          : 0;
   report_.has_server = has_server && report_.server_end.is_alive();
 }
 
@@ -270,7 +158,7 @@ void Run::Drain(Crew* crew) {
   uint64_t seen = crew->deliveries();
   uint64_t accepted = 0;
   for (;;) {
-    SleepUntil(MonotonicNs() + 2 * kNsPerMs);
+    SleepFor(2 * kNsPerMs);
     Live(*crew, "drain");
     const int64_t now_ns = MonotonicNs();
     const uint64_t deliveries = crew->deliveries();
@@ -286,7 +174,7 @@ void Run::Drain(Crew* crew) {
     if (is_done && has_all) break;
     if (now_ns - moved_ns > Ns(options_.drain_s) || now_ns - begin_ns > Ns(kDrainMaxS)) break;
   }
-  SleepUntil(MonotonicNs() + 100 * kNsPerMs);  // what comes twice comes now
+  SleepFor(100 * kNsPerMs);  // what comes twice comes now
 }
 
 void Run::ProbeSlow(Crew* crew) {
@@ -298,7 +186,7 @@ void Run::ProbeSlow(Crew* crew) {
       static_cast<double>(slow);
   crew->Enter(Phase::kProbe);
   for (int i = 0; i < 40; ++i) {
-    SleepUntil(MonotonicNs() + kTickNs);
+    SleepFor(kTickNs);
     if (crew->Sum([](const MeterThread& m) { return m.cut_off.load(); }) >= slow) break;
   }
 }
@@ -444,7 +332,7 @@ Status Run::Do() {
   Status status = Prepare();
   if (!status.ok()) return status;
   Crew crew(plan_, *format_);
-  crew.Start(threads_, options_.slow);
+  crew.Start();
   status = Join(&crew);
   if (!status.ok()) return status;
   Measure(&crew);

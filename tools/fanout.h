@@ -87,7 +87,8 @@ struct FanoutReport {
   double server_switches_a_second = 0;
   ProcessSample server_begin;
   ProcessSample server_end;
-  double meter_cpu_share = 0;  // of the processors it runs on
+  double meter_cpu_share = 0;   // of the processors it runs on
+  double others_cpu_share = 0;  // what neither server nor meter used, of the whole machine
   bool meter_was_bottleneck = false;
   std::vector<TimelinePoint> timeline;
   std::vector<std::string> problems;

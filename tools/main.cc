@@ -13,6 +13,11 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_status = 2;
   sluice::bench::AddFanout(&app, &exit_status);
+  sluice::bench::AddBurst(&app, &exit_status);
+  sluice::bench::AddConnect(&app, &exit_status);
+  sluice::bench::AddIdle(&app, &exit_status);
+  sluice::bench::AddFloor(&app, &exit_status);
+  sluice::bench::AddFloorServer(&app, &exit_status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -126,7 +126,7 @@ void MeterThread::Publish(int64_t now_ns) {
 }
 
 void MeterThread::ConnectMore() {
-  while (connecting_ < kConnectingMax && !waiting_.empty() && phase_ <= Phase::kPublish) {
+  while (connecting_ < plan_.connecting_max && !waiting_.empty() && phase_ <= Phase::kPublish) {
     const uint32_t slot = waiting_.back();
     waiting_.pop_back();
     Connect(slot);

@@ -35,6 +35,9 @@ struct RunPlan {
   double churn = 0;          // reconnects a second, of the whole run
   bool has_storm = false;    // all reconnect at once, in the middle of the window
   uint32_t subscribers = 0;  // of all threads, the stopped ones not counted
+  uint32_t slow = 0;         // subscribers that stop reading
+  uint32_t threads = 1;
+  uint32_t connecting_max = 128;  // connections being made at a time, a thread
   std::vector<int> cpus;
 };
 
@@ -90,7 +93,6 @@ class MeterThread : SocketHandler {
  private:
   static constexpr int64_t kTurnNs = 10'000'000;
   static constexpr int64_t kPublisherTurnNs = 100'000;
-  static constexpr uint32_t kConnectingMax = 128;
   static constexpr uint32_t kConnectFailuresMax = 1'000;
   static constexpr size_t kLogBytesMax = 96 << 20;
 

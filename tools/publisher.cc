@@ -12,8 +12,8 @@ namespace {
 
 constexpr uint32_t kConnectFailuresMax = 20;
 
-// Finds the end of the answer that `text` begins with: its bytes and status, or 0 if it is not
-// whole.
+}  // namespace
+
 size_t AnswerEnd(const std::string& text, int* status) {
   const size_t head_end = text.find("\r\n\r\n");
   if (head_end == std::string::npos || text.size() < 12) return 0;
@@ -30,8 +30,6 @@ size_t AnswerEnd(const std::string& text, int* status) {
   }
   return text.size() >= head_end + 4 + length ? head_end + 4 + length : 0;
 }
-
-}  // namespace
 
 Publisher::Publisher(SocketLoop* loop, const Target& target, const PayloadFormat& format,
                      uint32_t connections)

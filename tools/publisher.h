@@ -27,6 +27,10 @@ namespace sluice::bench {
 
 enum class Fate : uint8_t { kPending, kAccepted, kUnknown, kRefused };
 
+// Finds the end of the answer that `text` begins with: its bytes and status, or 0 if it is not
+// whole.
+size_t AnswerEnd(const std::string& text, int* status);
+
 class Publisher : public SocketHandler {
  public:
   struct Counts {

@@ -14,6 +14,8 @@ void Row(const char* name, const char* format, double value) {
   std::printf("\n");
 }
 
+}  // namespace
+
 void PrintLatency(const char* name, const Histogram& h) {
   if (h.count() == 0) return;
   std::printf("  %-34s p50 %.3f   p99 %.3f   p99.9 %.3f   max %.3f ms\n", name, Ms(h.At(0.5)),
@@ -33,8 +35,6 @@ void WriteHistogram(JsonWriter* json, const char* key, const Histogram& h) {
   }
   json->CloseList().Close();
 }
-
-}  // namespace
 
 void PrintTable(const FanoutReport& r) {
   const FanoutOptions& o = r.options;
@@ -59,6 +59,7 @@ void PrintTable(const FanoutReport& r) {
     Row("server resident memory", "%.1f MiB",
         static_cast<double>(r.server_end.resident_bytes) / (1 << 20));
   }
+  if (r.has_server) Row("CPU of all others", "%.1f %% of the machine", 100 * r.others_cpu_share);
   Row("meter CPU", "%.1f %% of its cores", 100 * r.meter_cpu_share);
   std::printf("  %-34s %llu posted, %llu accepted, %llu refused for now, %llu errors\n", "events",
               static_cast<unsigned long long>(r.events_posted),
@@ -133,6 +134,7 @@ std::string ToJson(const FanoutReport& r) {
     json.Number("threads", r.server_end.threads).Close();
   }
   json.Number("meter_cpu_share", r.meter_cpu_share);
+  json.Number("others_cpu_share", r.others_cpu_share);
   json.Truth("meter_was_bottleneck", r.meter_was_bottleneck);
   json.OpenList("timeline");
   for (const TimelinePoint& p : r.timeline) {

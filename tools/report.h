@@ -11,6 +11,8 @@
 
 namespace sluice::bench {
 
+void PrintLatency(const char* name, const Histogram& h);
+void WriteHistogram(JsonWriter* json, const char* key, const Histogram& h);
 void PrintTable(const FanoutReport& report);
 std::string ToJson(const FanoutReport& report);
 void WriteEnvironment(JsonWriter* json);

@@ -111,6 +111,14 @@ KernelSample SampleKernel() {
   return sample;
 }
 
+int64_t MachineCpuNs() {
+  std::istringstream line(FirstLine("/proc/stat"));
+  std::string name;
+  int64_t user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0;
+  line >> name >> user >> nice >> system >> idle >> iowait >> irq >> softirq;
+  return (user + nice + system + irq + softirq) * (kNsPerSecond / ::sysconf(_SC_CLK_TCK));
+}
+
 std::vector<std::pair<std::string, std::string>> Environment() {
   std::vector<std::pair<std::string, std::string>> facts;
   utsname kernel{};

@@ -35,6 +35,9 @@ struct KernelSample {
 };
 KernelSample SampleKernel();
 
+// Processor time that all processes of this machine have used together, in nanoseconds.
+int64_t MachineCpuNs();
+
 // Name and value of all that a figure depends on: kernel, processor, limits, sysctls.
 std::vector<std::pair<std::string, std::string>> Environment();
 

@@ -1,0 +1,116 @@
+"""Starting the servers that bench/speed compares, running the meter, and medians.
+
+Every server runs pinned to the server's processors and is ended by its own process id.
+"""
+
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+
+
+class Lab:
+    """The programs, processors and ports of one session of measuring."""
+
+    def __init__(self, sluice, meter, port, server_cpu=0, meter_cpu=1):
+        self.sluice = sluice
+        self.meter = meter
+        self.port = port
+        self.server_cpu = server_cpu
+        self.meter_cpu = meter_cpu
+
+    def next_port(self):
+        self.port += 1
+        return self.port
+
+    def command(self, name, port):
+        """The command line of a server by name; `sluice-io_uring-2` is two shards."""
+        if name == 'nchan':
+            return [os.path.join(HERE, 'peers/nchan/run'), str(port)]
+        if name == 'go':
+            return [os.path.join(HERE, 'peers/gobroker/run'), str(port)]
+        parts = name.split('-')
+        shards = int(parts[2]) if len(parts) > 2 else 1
+        cpus = ','.join(str(c) for c in ([self.server_cpu] if shards == 1 else range(shards)))
+        return [self.sluice, '--listen', f'127.0.0.1:{port}', '--shards', str(shards),
+                '--cpus', cpus, '--engine', parts[1]]
+
+    def run_meter(self, arguments, cpus=None):
+        """Runs sluice-bench and returns its JSON; a run that failed is still returned."""
+        with tempfile.NamedTemporaryFile(suffix='.json') as out:
+            done = subprocess.run(
+                [self.meter, *arguments, '--json', out.name,
+                 '--cpus', cpus or str(self.meter_cpu)],
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            text = open(out.name).read()
+            if not text:
+                raise RuntimeError(f'the meter gave no result: {done.stderr.strip()}')
+            result = json.loads(text)
+            result['exit'] = done.returncode
+            return result
+
+
+class Server:
+    """A running server of a Lab, as a context."""
+
+    def __init__(self, lab, name, extra=(), pinned=True):
+        self.lab = lab
+        self.name = name
+        self.port = lab.next_port()
+        command = [*lab.command(name, self.port), *extra]
+        if pinned:
+            command = ['taskset', '-c', str(lab.server_cpu), *command]
+        self.log = tempfile.TemporaryFile(mode='w+')
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+
+    def __enter__(self):
+        for _ in range(600):
+            if self.process.poll() is not None:
+                break
+            with socket.socket() as probe:
+                if probe.connect_ex(('127.0.0.1', self.port)) == 0:
+                    time.sleep(0.3)
+                    return self
+            time.sleep(0.05)
+        self.log.seek(0)
+        text = self.log.read()
+        self.__exit__()
+        raise RuntimeError(f'{self.name} did not start: {text.strip()}')
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def fanout(self, *arguments, **named):
+        """One `fanout` of the meter against this server."""
+        base = f'http://127.0.0.1:{self.port}'
+        return self.lab.run_meter(
+            ['fanout', '--stream', base + '/stream', '--publish', base + '/broadcast',
+             '--pid', str(self.process.pid), '--quiet', *map(str, arguments)], **named)
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def spread(values):
+    """Half the distance from the smallest to the largest, as a share of the median."""
+    middle = median(values)
+    return (max(values) - min(values)) / 2 / middle if middle else 0.0
+
+
+def note(text):
+    print(text, file=sys.stderr, flush=True)
