@@ -315,8 +315,7 @@ async function askStats() {
     if (reply.ok) {
       const stats = await reply.json();
       showSubscribers(stats.subscribers);
-      const version = stats.build && (stats.build.version || stats.build);
-      const about = ['sluice' + (typeof version === 'string' ? ' ' + version : '')];
+      const about = [typeof stats.version === 'string' ? stats.version : 'sluice'];
       if (typeof stats.engine === 'string') about.push(stats.engine);
       if (Array.isArray(stats.shards)) {
         about.push(stats.shards.length + (stats.shards.length === 1 ? ' shard' : ' shards'));

@@ -174,6 +174,30 @@ test('chunked bodies, in any split', async (scene) => {
   assert.equal((await raw.reply()).status, 200);
   raw.close();
   assert.equal((await stream.take(2)).length, 2);
+  // But what is no body has a bound.
+  for (const endless of [`1;${'x'.repeat(100_000)}\r\n1\r\n0\r\n\r\n`, `1\r\n1\r\n0\r\n${'X: y\r\n'.repeat(20_000)}\r\n`,
+    `${'0'.repeat(100_000)}1\r\n1\r\n0\r\n\r\n`]) {
+    const reply = await exchange(gateway.port, `POST /broadcast HTTP/1.1\r\n${kHost}Transfer-Encoding: chunked\r\n\r\n${endless}`);
+    assert.ok([400, 413, 431].includes(reply.status), `${endless.slice(0, 10)}: ${reply.status}`);
+  }
+});
+
+// RFC 9112, section 3.2: a server must answer 400 to a Host that is no host.
+test('a Host that is none is 400', async (scene) => {
+  const gateway = await scene.gateway();
+  for (const host of ['a b', 'a,b', 'a/b', 'a@b', '[::1', 'a:b:c', 'a:port']) {
+    checkFault(await exchange(gateway.port, `GET /healthz HTTP/1.1\r\nHost: ${host}\r\n\r\n`), 400, host);
+  }
+});
+
+test('a chunked body in small pieces', async (scene) => {
+  const gateway = await scene.gateway();
+  const stream = await scene.stream(gateway);
+  // A publisher that writes in small pieces: its sizes are no extensions.
+  const small = await exchange(gateway.port, `POST /broadcast HTTP/1.1\r\n${kHost}Transfer-Encoding: chunked\r\n\r\n` +
+    '1\r\n"\r\n' + `32\r\n${'p'.repeat(50)}\r\n`.repeat(18_000) + '1\r\n"\r\n0\r\n\r\n');
+  assert.equal(small.status, 200, small.text);
+  assert.equal((await stream.next()).data.length, 900_002);
 });
 
 test('pipelining: in order, and nothing after an answer that closes', async (scene) => {

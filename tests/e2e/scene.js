@@ -13,7 +13,7 @@ import {join} from 'node:path';
 import {request} from './http.js';
 import {Stream} from './stream.js';
 
-const [kPortMin, kPortMax] = (process.env.SLUICE_E2E_PORTS ?? '18200-19199').split('-').map(Number);
+const [kPortMin, kPortMax] = (process.env.E2E_PORTS ?? '18200-19199').split('-').map(Number);
 let nextPort = kPortMin + Math.floor(Math.random() * (kPortMax - kPortMin));
 
 function canListen(port) {

@@ -31,7 +31,8 @@ function checkWhole(events, count) {
 }
 
 for (const [reason, words] of Object.entries({
-  lag_bytes: ['--event-frame-bytes-max', '60000', '--http-body-bytes-max', '50000', '--lag-bytes-max', '65536'],
+  lag_bytes: ['--event-frame-bytes-max', '60000', '--http-body-bytes-max', '50000', '--lag-bytes-max', '65536',
+    '--log-segment-bytes', '16KiB'],
   lag_events: ['--lag-events-max', '100'],
 })) {
   test(`cut off by ${reason}, the others get everything`, async (scene) => {

@@ -67,7 +67,7 @@ export class StreamParser {
 }
 
 export class Stream {
-  constructor({port, path = '/stream', headers = {}, version = '1.1', host = '127.0.0.1'}) {
+  constructor({port, path = '/stream', headers = {}, version = '1.1', host = '127.0.0.1', isProxied = false}) {
     this.parser = new StreamParser();
     this.raw = Buffer.alloc(0);   // the first bytes, head included, up to 64 KiB
     this.head = null;
@@ -76,7 +76,7 @@ export class Stream {
     this.fault = null;
     this.isEnd = false;
     this.isReset = false;
-    this.isClosedByUs = false;
+    this.isProxied = isProxied;   // a proxy may send it chunked
     this.taken = 0;
     this.waiting = [];
     this.decoder = new TextDecoder('utf-8', {fatal: true, ignoreBOM: true});
@@ -108,15 +108,34 @@ export class Stream {
         }
         chunk = this.early.subarray(end + 4);
         this.early = null;
-        assert.equal(this.headers['transfer-encoding'], undefined, 'a stream is delimited by its end');
+        if (!this.isProxied) {
+          assert.equal(this.headers['transfer-encoding'], undefined, 'a stream is delimited by its end');
+        }
       }
+      if (this.headers['transfer-encoding'] === 'chunked') chunk = this.dechunk(chunk);
       if (this.status === 200) this.parser.push(this.decoder.decode(chunk, {stream: true}));
+      if (this.isLastChunk) this.finish();
     } catch (error) {
       this.fault = error;
     }
     this.tell();
   }
+  dechunk(bytes) {
+    this.coded = Buffer.concat([this.coded ?? Buffer.alloc(0), bytes]);
+    const parts = [];
+    for (;;) {
+      const line = this.coded.indexOf('\r\n');
+      if (line < 0) break;
+      const size = parseInt(this.coded.subarray(0, line).toString('latin1'), 16);
+      if (this.coded.length < line + 2 + size + 2) break;
+      if (size === 0) { this.isLastChunk = true; break; }
+      parts.push(this.coded.subarray(line + 2, line + 2 + size));
+      this.coded = this.coded.subarray(line + 2 + size + 2);
+    }
+    return Buffer.concat(parts);
+  }
   finish() {
+    if (this.isEnd) return;
     this.isEnd = true;
     try { if (!this.fault && this.status === 200) this.parser.end(); } catch (error) { this.fault = error; }
     this.tell();
@@ -160,5 +179,5 @@ export class Stream {
     if (this.fault) throw this.fault;
   }
   check() { if (this.fault) throw this.fault; }
-  close() { this.isClosedByUs = true; this.socket.destroy(); }
+  close() { this.socket.destroy(); }
 }
