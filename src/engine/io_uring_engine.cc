@@ -144,8 +144,8 @@ size_t IoUringEngine::Wait(int64_t deadline_ns, std::span<EngineEvent> events) {
   if (!is_enabled_) Enable();
   RecycleBuffers();
   for (;;) {
-    // Once a turn, not once a round: a connection gets one receive a Wait.
     ArmAccepts();
+    // Once a turn, not once a round: a connection gets one receive a Wait.
     ArmConnections();
     size_t count = Deliver(events, 0);
     for (int round = 0; round < kRoundsMax && count < events.size(); ++round) {
@@ -159,6 +159,8 @@ size_t IoUringEngine::Wait(int64_t deadline_ns, std::span<EngineEvent> events) {
       }
       count = Deliver(events, count);
       if (!has_moved) break;
+      // A backlog is emptied as far as there is room for events.
+      if (is_accept_due_) ArmAccepts();
     }
     if (count != 0 || deadline_ns == 0) return count;
     if (deadline_ns != INT64_MAX && Now() >= deadline_ns) return count;
