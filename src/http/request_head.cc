@@ -2,6 +2,7 @@
 
 #include <llhttp.h>
 
+#include <array>
 #include <cstring>
 
 namespace sluice::http {
@@ -257,10 +258,27 @@ Fault FaultOf(const llhttp_t& parser, Parse& parse) {
   return Bad(std::string(reason));
 }
 
+// A name or an address, perhaps a port (RFC 3986, section 3.2): no user, path, list or space, which
+// others on the way might read as another host than we do.
+bool IsHost(std::string_view host) {
+  static constexpr auto kIsHostByte = [] {
+    std::array<bool, 256> table{};
+    for (int byte = 0x21; byte < 0x7f; ++byte) table[static_cast<size_t>(byte)] = true;
+    for (const char c : std::string_view("\"#,/<>?@\\^`{|}"))
+      table[static_cast<uint8_t>(c)] = false;
+    return table;
+  }();
+  for (const char c : host) {
+    if (!kIsHostByte[static_cast<uint8_t>(c)]) return false;
+  }
+  return true;
+}
+
 // What needs the whole head: fields that must stand once, and how long the body is.
 std::optional<Fault> CheckFields(const Parse& parse) {
   RequestHead& head = *parse.head;
   if (!head.has_host && !head.is_http10) return Bad("HTTP/1.1 asks for a Host header field");
+  if (!IsHost(head.host)) return Bad("the Host is neither a name nor an address");
   if (!parse.has_transfer_encoding) return std::nullopt;
   if (head.is_http10) return Bad("HTTP/1.0 has no Transfer-Encoding");
   if (head.has_length) return Bad("Content-Length and Transfer-Encoding exclude each other");

@@ -2,9 +2,9 @@
 // holes closed that it leaves (RFC 9110, RFC 9112).
 //
 // Refused here: a bare LF or CR, an obs-fold, a line without a colon or a name, space before the
-// colon, control bytes, two Hosts or none, a repeated field that may stand once, two lengths, a
-// length beside a transfer coding, a coding other than chunked, a fragment or a space in the
-// target.
+// colon, control bytes, two Hosts, none, or one that is no host, a repeated field that may stand
+// once, two lengths, a length beside a transfer coding, a coding other than chunked, a fragment or
+// a space in the target.
 //
 // Thread: pure; no state but HeadScan is kept between calls.
 // Owner:  the views of RequestHead point into the bytes that were parsed.

@@ -95,6 +95,15 @@ void AddFields(std::vector<RequestVector>* v) {
   bad("bare LF as the end", "Foo: a\r\n\n");
   bad("two Hosts", "Host: localhost\r\n");
   bad("two Hosts that differ", "hOST: evil\r\n");
+  for (const char* host : {"a b", "user@localhost", "localhost/", "a,b", "localhost?", "a\\b",
+                           "a\tb", "caf\xc3\xa9"}) {
+    v->push_back({"Host that is none",
+                  "GET /healthz HTTP/1.1\r\nHost: " + string(host) + "\r\n\r\n" + kNext,
+                  {400},
+                  Next::kClose});
+  }
+  v->push_back(
+      {"empty Host", "GET /healthz HTTP/1.1\r\nHost:\r\n\r\n" + kNext, {200, 200}, Next::kReceive});
   bad("two Origins", "Origin: http://a\r\nOrigin: http://b\r\n");
   bad("unknown expectation", "Expect: magic\r\n", 417);
   bad("header too large", "Foo: " + string(2'000, 'x') + "\r\n", 431);
