@@ -41,11 +41,10 @@ int Check(const sluice::CommandLine& command_line) {
   const sluice::HostFacts facts = sluice::ReadHostFacts();
   const std::vector<sluice::EngineOffer> offers = sluice::ProbeEngines();
   sluice::HostPlan plan;
-  const sluice::Status status =
-      sluice::PlanForHost(command_line.options, facts, offers, &plan);
+  const sluice::Status status = sluice::PlanForHost(command_line.options, facts, offers, &plan);
   if (!status.ok()) return Fail(status);
-  const std::string report = sluice::CheckReport(command_line.options, command_line.config_path,
-                                                 facts, offers, plan);
+  const std::string report =
+      sluice::CheckReport(command_line.options, command_line.config_path, facts, offers, plan);
   std::fputs(report.c_str(), stdout);
   return 0;
 }
@@ -91,8 +90,7 @@ int Serve(const sluice::CommandLine& command_line) {
 
 int main(int argc, char** argv) {
   sluice::CommandLine command_line;
-  const sluice::Status status =
-      sluice::ParseCommandLine(argc, argv, environ, &command_line);
+  const sluice::Status status = sluice::ParseCommandLine(argc, argv, environ, &command_line);
   if (!status.ok()) return Fail(status);
   if (command_line.help) {
     std::fputs(sluice::HelpText().c_str(), stdout);

@@ -33,13 +33,13 @@ class Gateway {
     std::string_view data;  // UTF-8
     std::string_view type;  // `event:`; empty for none
   };
-  // kUnavailable when the ring is full (try again) or the gateway stops; kInvalidArgument for a type
-  // or data that cannot be an event, or one too large. `*id` is the event's.
+  // kUnavailable when the ring is full (try again) or the gateway stops; kInvalidArgument for a
+  // type or data that cannot be an event, or one too large. `*id` is the event's.
   virtual Status Publish(const EventToPublish& event, std::string* id) = 0;
 
-  // Goes on serving for stop.delay while /readyz says no, then ends the streams over stop.spread, each
-  // with a goodbye, and returns when all are closed or stop.timeout has passed. False if it had to cut
-  // connections off.
+  // Goes on serving for stop.delay while /readyz says no, then ends the streams over stop.spread,
+  // each with a goodbye, and returns when all are closed or stop.timeout has passed. False if it
+  // had to cut connections off.
   virtual bool Stop() = 0;
 
   // Where it listens, ports as bound.

@@ -1,5 +1,5 @@
-// SLUICE_CHECK: a broken invariant of ours ends the program with the place and the fact. It stays on
-// in release builds; SLUICE_DCHECK is for paths run once a delivery and vanishes with NDEBUG.
+// SLUICE_CHECK: a broken invariant of ours ends the program with the place and the fact. It stays
+// on in release builds; SLUICE_DCHECK is for paths run once a delivery and vanishes with NDEBUG.
 #pragma once
 
 #include <cstdio>

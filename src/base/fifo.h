@@ -1,5 +1,5 @@
-// A queue in a circular block that doubles when it is full and is never given back: no allocation in
-// steady state, unlike std::deque.
+// A queue in a circular block that doubles when it is full and is never given back: no allocation
+// in steady state, unlike std::deque.
 //
 // Thread: its owner's.
 #pragma once

@@ -11,32 +11,32 @@
 namespace sluice {
 
 // X(enumerator, word, HTTP status)
-#define SLUICE_REFUSALS(X)                                                                   \
-  X(kInvalidJson, "invalid_json", 400)                                                       \
-  X(kInvalidUtf8, "invalid_utf8", 400)                                                       \
-  X(kInvalidEventName, "invalid_event_name", 400)                                            \
-  X(kInvalidParameter, "invalid_parameter", 400)                                             \
-  X(kBadRequest, "bad_request", 400)                                                         \
-  X(kKeyMissing, "key_missing", 401)                                                         \
-  X(kKeyWrong, "key_wrong", 401)                                                             \
-  X(kForbidden, "forbidden", 403)                                                            \
-  X(kNotFound, "not_found", 404)                                                             \
-  X(kMethodNotAllowed, "method_not_allowed", 405)                                            \
-  X(kRequestTimeout, "request_timeout", 408)                                                 \
-  X(kLengthRequired, "length_required", 411)                                                 \
-  X(kBodyTooLarge, "body_too_large", 413)                                                    \
-  X(kFrameTooLarge, "frame_too_large", 413)                                                  \
-  X(kTargetTooLong, "target_too_long", 414)                                                  \
-  X(kUnsupportedMediaType, "unsupported_media_type", 415)                                    \
-  X(kExpectationFailed, "expectation_failed", 417)                                           \
-  X(kTooManyRequests, "too_many_requests", 429)                                              \
-  X(kHeaderTooLarge, "header_too_large", 431)                                                \
-  X(kHttpVersion, "http_version", 505)                                                       \
-  X(kNotImplemented, "not_implemented", 501)                                                 \
-  X(kRingFull, "ring_full", 503)                                                             \
-  X(kSubscribersFull, "subscribers_full", 503)                                               \
-  X(kConnectionsFull, "connections_full", 503)                                               \
-  X(kDraining, "draining", 503)                                                              \
+#define SLUICE_REFUSALS(X)                                \
+  X(kInvalidJson, "invalid_json", 400)                    \
+  X(kInvalidUtf8, "invalid_utf8", 400)                    \
+  X(kInvalidEventName, "invalid_event_name", 400)         \
+  X(kInvalidParameter, "invalid_parameter", 400)          \
+  X(kBadRequest, "bad_request", 400)                      \
+  X(kKeyMissing, "key_missing", 401)                      \
+  X(kKeyWrong, "key_wrong", 401)                          \
+  X(kForbidden, "forbidden", 403)                         \
+  X(kNotFound, "not_found", 404)                          \
+  X(kMethodNotAllowed, "method_not_allowed", 405)         \
+  X(kRequestTimeout, "request_timeout", 408)              \
+  X(kLengthRequired, "length_required", 411)              \
+  X(kBodyTooLarge, "body_too_large", 413)                 \
+  X(kFrameTooLarge, "frame_too_large", 413)               \
+  X(kTargetTooLong, "target_too_long", 414)               \
+  X(kUnsupportedMediaType, "unsupported_media_type", 415) \
+  X(kExpectationFailed, "expectation_failed", 417)        \
+  X(kTooManyRequests, "too_many_requests", 429)           \
+  X(kHeaderTooLarge, "header_too_large", 431)             \
+  X(kHttpVersion, "http_version", 505)                    \
+  X(kNotImplemented, "not_implemented", 501)              \
+  X(kRingFull, "ring_full", 503)                          \
+  X(kSubscribersFull, "subscribers_full", 503)            \
+  X(kConnectionsFull, "connections_full", 503)            \
+  X(kDraining, "draining", 503)                           \
   X(kStarting, "starting", 503)
 
 enum class Refusal : uint8_t {
@@ -65,17 +65,17 @@ inline constexpr int HttpStatus(Refusal refusal) {
 }
 
 // Why a stream ended. X(enumerator, word)
-#define SLUICE_DISCONNECTS(X)                                                               \
-  X(kPeerClosed, "peer_closed")         /* FIN or hang-up seen */                            \
-  X(kPeerReset, "peer_reset")           /* RST, or a send failed with an error */            \
-  X(kPeerTimedOut, "peer_timed_out")    /* TCP_USER_TIMEOUT: the host is gone */             \
-  X(kLagBytes, "lag_bytes")             /* fell behind by more than lag.bytes_max */         \
-  X(kLagEvents, "lag_events")           /* ... lag.events_max */                             \
-  X(kLagAge, "lag_age")                 /* ... lag.age_max */                                \
-  X(kLogBudget, "log_budget")           /* furthest behind when the log budget was full */   \
-  X(kStreamAge, "stream_age")           /* reached max_stream_age */                         \
-  X(kDraining, "draining")              /* the gateway is stopping */                        \
-  X(kAsideTimeout, "aside_timeout")     /* took no bytes of its head or goodbye in time */
+#define SLUICE_DISCONNECTS(X)                                                           \
+  X(kPeerClosed, "peer_closed")      /* FIN or hang-up seen */                          \
+  X(kPeerReset, "peer_reset")        /* RST, or a send failed with an error */          \
+  X(kPeerTimedOut, "peer_timed_out") /* TCP_USER_TIMEOUT: the host is gone */           \
+  X(kLagBytes, "lag_bytes")          /* fell behind by more than lag.bytes_max */       \
+  X(kLagEvents, "lag_events")        /* ... lag.events_max */                           \
+  X(kLagAge, "lag_age")              /* ... lag.age_max */                              \
+  X(kLogBudget, "log_budget")        /* furthest behind when the log budget was full */ \
+  X(kStreamAge, "stream_age")        /* reached max_stream_age */                       \
+  X(kDraining, "draining")           /* the gateway is stopping */                      \
+  X(kAsideTimeout, "aside_timeout")  /* took no bytes of its head or goodbye in time */
 
 enum class Disconnect : uint8_t {
 #define X(enumerator, word) enumerator,

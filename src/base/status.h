@@ -33,7 +33,9 @@ class [[nodiscard]] Status {
   static Status Unsupported(std::string message) {
     return {StatusCode::kUnsupported, std::move(message)};
   }
-  static Status Internal(std::string message) { return {StatusCode::kInternal, std::move(message)}; }
+  static Status Internal(std::string message) {
+    return {StatusCode::kInternal, std::move(message)};
+  }
 
   bool ok() const { return code_ == StatusCode::kOk; }
   StatusCode code() const { return code_; }

@@ -1,10 +1,11 @@
-// A channel: a log of frames and its live readers, each a cursor that the sweep moves along the log.
+// A channel: a log of frames and its live readers, each a cursor that the sweep moves along the
+// log.
 //
 // A reader is either flowing or blocked. Flowing readers stand, at a frame's start, in one dense
-// array; the sweep goes round it, gives each all that it has not had in one send, and stops after as
-// many sends as a turn of the loop may make. A reader whose socket takes less than offered becomes
-// blocked: it leaves the array, waits for its socket, and comes back once it is at the tail. Only
-// blocked readers are ever checked for lag, and they delay nobody.
+// array; the sweep goes round it, gives each all that it has not had in one send, and stops after
+// as many sends as a turn of the loop may make. A reader whose socket takes less than offered
+// becomes blocked: it leaves the array, waits for its socket, and comes back once it is at the
+// tail. Only blocked readers are ever checked for lag, and they delay nobody.
 //
 // Thread: its shard's.
 // Owner:  the connection belongs to the shard. A reader that the channel gives up is reported to
@@ -61,8 +62,8 @@ class Channel {
   // Ends up to `readers_max` readers that are not ending yet, whichever; returns how many.
   size_t EndSome(size_t readers_max, std::string_view goodbye);
   void OnWritable(ConnectionId connection);
-  // Asked at the reader's heartbeat time: sends one if it had no bytes for the interval. Returns when
-  // to ask again.
+  // Asked at the reader's heartbeat time: sends one if it had no bytes for the interval. Returns
+  // when to ask again.
   int64_t HeartbeatDue(ConnectionId connection, int64_t now_ns);
 
   bool CanAppend();
@@ -95,7 +96,7 @@ class Channel {
     size_t aside_sent = 0;
     uint64_t aside_at = 0;  // the aside goes when the cursor is at this offset of the log
     int64_t waiting_since_ns = 0;
-    bool is_ready = false;  // on ready_
+    bool is_ready = false;    // on ready_
     bool is_waiting = false;  // for its socket
     bool is_ending = false;
     bool is_used = false;
@@ -163,10 +164,10 @@ class Channel {
   uint64_t visits_ = 0;     // ever
   uint32_t now_ms_ = 0;
 
-  Fifo<Round> rounds_;                // not yet with everybody
-  Fifo<int64_t> rounds_published_ns_; // of each event in them
-  uint64_t swept_offset_ = 0;         // every flowing reader is at least here
-  bool is_round_open_ = false;        // appends since the last visit join the last round
+  Fifo<Round> rounds_;                 // not yet with everybody
+  Fifo<int64_t> rounds_published_ns_;  // of each event in them
+  uint64_t swept_offset_ = 0;          // every flowing reader is at least here
+  bool is_round_open_ = false;         // appends since the last visit join the last round
 
   std::vector<BlockedReader> blocked_;
   std::vector<uint32_t> blocked_free_;

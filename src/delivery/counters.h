@@ -18,16 +18,16 @@ struct DeliveryCounters {
   Counter furthest_lag_bytes;  // of the reader furthest behind, as last checked
   Counter log_bytes;           // held by the logs now
   Counter log_bytes_highest;
-  Counter events;              // appended
-  Counter deliveries;          // events wholly handed to the kernel, a subscriber each
-  Counter bytes_out;           // of streams
-  Counter sends;               // that took bytes
-  Counter sends_short;         // that took fewer than were offered, or none
+  Counter events;       // appended
+  Counter deliveries;   // events wholly handed to the kernel, a subscriber each
+  Counter bytes_out;    // of streams
+  Counter sends;        // that took bytes
+  Counter sends_short;  // that took fewer than were offered, or none
   Counter heartbeats;
-  Counter drain_pauses;        // turns that left the ring alone: the readers had not had what is there
+  Counter drain_pauses;  // turns that left the ring alone: the readers had not had what is there
   std::array<Counter, kDisconnectCount> disconnects;
-  Histogram delivery_ns;       // publish to handed to the kernel, a delivery each
-  Histogram fanout_ns;         // publish to the shard's last reader that was not blocked, an event each
+  Histogram delivery_ns;  // publish to handed to the kernel, a delivery each
+  Histogram fanout_ns;    // publish to the shard's last reader that was not blocked, an event each
 };
 
 }  // namespace sluice

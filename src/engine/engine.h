@@ -6,9 +6,11 @@
 // Thread:  one thread owns an engine and makes every call but `Wake`, which any thread may make.
 // Owner:   bytes of a kReceived event belong to the engine and live until the next `Wait`. What is
 //          handed to `Send` is read before `Send` returns and never pinned.
-// Bounds:  connections up to `connections_max`; past it accepting stops by itself and goes on once a
+// Bounds:  connections up to `connections_max`; past it accepting stops by itself and goes on once
+// a
 //          connection is closed.
-// Errors:  a connection's error arrives as kHangUp or as a negative errno in SendRequest::result; the
+// Errors:  a connection's error arrives as kHangUp or as a negative errno in SendRequest::result;
+// the
 //          owner then calls Close. Nothing here blocks but `Wait`.
 #pragma once
 
@@ -68,7 +70,7 @@ enum class EngineEventKind : uint8_t {
 
 struct EngineEvent {
   EngineEventKind kind;
-  int error = 0;          // an errno, positive
+  int error = 0;  // an errno, positive
   ConnectionId connection;
   uint32_t listener = 0;  // as passed to Listen
   PeerAddress peer;
@@ -112,8 +114,8 @@ class Engine {
   // Takes new connections, or leaves them in the kernel's backlog. On at first.
   virtual void Accepting(bool on) = 0;
 
-  // Takes effect at the next Wait. A receive already under way may still deliver once after a change
-  // of mode: the owner ignores what it does not want.
+  // Takes effect at the next Wait. A receive already under way may still deliver once after a
+  // change of mode: the owner ignores what it does not want.
   virtual void Read(ConnectionId connection, ReadMode mode) = 0;
   // One kWritable once the peer's buffer has room again. Asking twice is asking once.
   virtual void WatchWritable(ConnectionId connection) = 0;
@@ -128,8 +130,8 @@ class Engine {
   // returns. Never waits for a peer and leaves nothing pending.
   virtual void Send(std::span<SendRequest> batch) = 0;
 
-  // Submits what was asked for, waits until an event is there or `deadline_ns` (clock of Now; 0 does
-  // not wait at all), and returns how many of `events` were filled in.
+  // Submits what was asked for, waits until an event is there or `deadline_ns` (clock of Now; 0
+  // does not wait at all), and returns how many of `events` were filled in.
   virtual size_t Wait(int64_t deadline_ns, std::span<EngineEvent> events) = 0;
   // Makes the owner's Wait return with kWoken, now or the next time. Any thread; async-signal-safe.
   virtual void Wake() = 0;

@@ -23,12 +23,12 @@ struct ListenAddress {
   std::string ToString() const;
 };
 
-// Opens `count` sockets on one address, one a shard: SO_REUSEPORT for TCP, so that the kernel spreads
-// the connections; for a unix path one socket, duplicated. A port that anybody listens on is refused,
-// although SO_REUSEPORT alone would let a second gateway of the same user share it in silence; a
-// unix path is taken over only if nobody answers on it. The options of `EngineOptions` (NODELAY,
-// NOTSENT_LOWAT, USER_TIMEOUT, RCVBUF) are set here: accepted connections inherit them. Port 0 takes
-// a free port, the same for all; `address->port` then says which.
+// Opens `count` sockets on one address, one a shard: SO_REUSEPORT for TCP, so that the kernel
+// spreads the connections; for a unix path one socket, duplicated. A port that anybody listens on
+// is refused, although SO_REUSEPORT alone would let a second gateway of the same user share it in
+// silence; a unix path is taken over only if nobody answers on it. The options of `EngineOptions`
+// (NODELAY, NOTSENT_LOWAT, USER_TIMEOUT, RCVBUF) are set here: accepted connections inherit them.
+// Port 0 takes a free port, the same for all; `address->port` then says which.
 Status OpenListeners(ListenAddress* address, uint32_t count, const EngineOptions& options,
                      std::vector<int>* listening_fds);
 

@@ -1,7 +1,8 @@
 // An event as a publisher sent it, before it is encoded.
 //
-// Owner: the views point into the request (or the feed's buffer) and live until Encode has returned.
-// Valid: `data` is UTF-8; `type` has no CR, LF, NUL and is not reserved (see IsValidEventType).
+// Owner: the views point into the request (or the feed's buffer) and live until Encode has
+// returned. Valid: `data` is UTF-8; `type` has no CR, LF, NUL and is not reserved (see
+// IsValidEventType).
 #pragma once
 
 #include <string_view>

@@ -81,8 +81,7 @@ std::string Epoch::Id(uint64_t sequence) const {
 }
 
 size_t Frame::BytesMax(const Event& event) {
-  const size_t type_bytes =
-      event.type.empty() ? 0 : kEventField.size() + event.type.size() + 1;
+  const size_t type_bytes = event.type.empty() ? 0 : kEventField.size() + event.type.size() + 1;
   const size_t line_bytes = kDataField.size() + 1;
   return type_bytes + CountLines(event.data) * line_bytes + event.data.size() + kIdField.size() +
          Epoch::kDigits + 1 + kSequenceDigitsMax + 2;

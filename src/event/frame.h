@@ -70,7 +70,7 @@ class Frame {
   uint64_t sequence_ = 0;
   int64_t published_ns_ = 0;
   std::atomic<uint32_t> references_{1};
-  uint32_t bytes_ = 0;     // until Stamp: where the sequence's digits go
+  uint32_t bytes_ = 0;  // until Stamp: where the sequence's digits go
   uint32_t capacity_;
 };
 

@@ -2,13 +2,14 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <simdjson.h>
 #include <unistd.h>
 
 #include <chrono>
 
 #include "base/clock.h"
 #include "gateway/validation.h"
+#include "http/exchange.h"
+#include "http/json_text.h"
 
 namespace sluice {
 namespace {
@@ -179,11 +180,17 @@ Status RunningGateway::Publish(const EventToPublish& event, std::string* id) {
   if (phase_.load(std::memory_order_acquire) >= Phase::kClosing) {
     return Status::Unavailable("the gateway is stopping");
   }
-  if (!simdjson::validate_utf8(event.data.data(), event.data.size())) {
+  if (http::FindInvalidUtf8(event.data)) {
     return Status::InvalidArgument("the event's data is not valid UTF-8");
   }
-  Frame* frame = Frame::Encode({.data = event.data, .type = event.type}, epoch_,
-                               options_.frame_bytes_max);
+  if (!event.type.empty() && http::CheckEventName(event.type)) {
+    return Status::InvalidArgument(
+        "the event's type must be UTF-8 of at most 256 bytes without line ends, not `error`, "
+        "`open` "
+        "or one that begins with `sluice.`");
+  }
+  Frame* frame =
+      Frame::Encode({.data = event.data, .type = event.type}, epoch_, options_.frame_bytes_max);
   if (frame == nullptr) {
     return Status::InvalidArgument(fmt::format(
         "the event is larger than event.frame_bytes_max ({} bytes)", options_.frame_bytes_max));
@@ -237,8 +244,8 @@ void RunningGateway::Warn(const char* what, uint64_t total, const char* advice,
   Warned& warned = warned_[what];
   const int64_t now_ns = MonotonicNs();
   if (total == warned.total || (warned.at_ns != 0 && now_ns - warned.at_ns < kEveryNs)) return;
-  lines->push_back(fmt::format("{} ({} more, {} in all): {}", what, total - warned.total, total,
-                               advice));
+  lines->push_back(
+      fmt::format("{} ({} more, {} in all): {}", what, total - warned.total, total, advice));
   warned = {total, now_ns};
 }
 
@@ -260,8 +267,8 @@ std::vector<std::string> RunningGateway::Warnings() {
     };
     accept_failures += counters.connections.accept_failures.value();
     cut += ended(Disconnect::kLogBudget);
-    lagging += ended(Disconnect::kLagBytes) + ended(Disconnect::kLagEvents) +
-               ended(Disconnect::kLagAge);
+    lagging +=
+        ended(Disconnect::kLagBytes) + ended(Disconnect::kLagEvents) + ended(Disconnect::kLagAge);
     ring_full += refused(Refusal::kRingFull);
     full += refused(Refusal::kSubscribersFull);
   }

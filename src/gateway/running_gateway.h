@@ -14,8 +14,8 @@
 #include <thread>
 #include <vector>
 
-#include "gateway/host_plan.h"
 #include "engine/listener.h"
+#include "gateway/host_plan.h"
 #include "gateway/statistics.h"
 #include "shard/shard.h"
 #include "sluice/gateway.h"
@@ -61,6 +61,7 @@ class RunningGateway : public Gateway, private http::Reports {
   std::vector<std::vector<int>> listening_fds_;  // by shard
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<std::thread> threads_;
+  // atomic: the phase is set by the thread that stops and read by every shard that answers /readyz.
   std::atomic<Phase> phase_{Phase::kStarting};
 
   std::mutex mutex_;

@@ -89,8 +89,9 @@ Json OfShard(const Shard& shard) {
 Json Refusals(const StatisticsSource& source) {
   Json json;
   for (size_t i = 0; i < kRefusalCount; ++i) {
-    json[std::string(Word(static_cast<Refusal>(i)))] = Sum(
-        source, [i](const Shard& shard) { return shard.http_counters().refusals_total[i].value(); });
+    json[std::string(Word(static_cast<Refusal>(i)))] = Sum(source, [i](const Shard& shard) {
+      return shard.http_counters().refusals_total[i].value();
+    });
   }
   return json;
 }
@@ -114,7 +115,8 @@ std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
     return Sum(source, [=](const Shard& shard) { return (Connected(shard).*counter).value(); });
   };
   const auto http = [&](Counter http::HttpCounters::*counter) {
-    return Sum(source, [=](const Shard& shard) { return (shard.http_counters().*counter).value(); });
+    return Sum(source,
+               [=](const Shard& shard) { return (shard.http_counters().*counter).value(); });
   };
 
   Json json;
@@ -132,8 +134,8 @@ std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
   json["bytes_out_total"] = delivery(&DeliveryCounters::bytes_out);
   json["sends_total"] = delivery(&DeliveryCounters::sends);
   json["sends_short_total"] = delivery(&DeliveryCounters::sends_short);
-  json["frames_per_send"] = FramesPerSend(delivery(&DeliveryCounters::deliveries),
-                                          delivery(&DeliveryCounters::sends));
+  json["frames_per_send"] =
+      FramesPerSend(delivery(&DeliveryCounters::deliveries), delivery(&DeliveryCounters::sends));
   json["heartbeats_total"] = delivery(&DeliveryCounters::heartbeats);
   json["requests_total"] = http(&http::HttpCounters::requests_total);
   json["refusals_total"] = Refusals(source);
@@ -146,9 +148,9 @@ std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
   json["ring"] = {
       {"events", source.ring.depth()},
       {"events_max", source.ring.events_max()},
-      {"drained_highest_events", Highest(source, [](const Shard& shard) {
-         return shard.counters().ring_depth_highest.value();
-       })},
+      {"drained_highest_events",
+       Highest(source,
+               [](const Shard& shard) { return shard.counters().ring_depth_highest.value(); })},
       {"newest_sequence", source.ring.newest_sequence()},
   };
   json["log"] = {

@@ -1,7 +1,7 @@
 // The JSON of GET /stats, from the shards' counters.
 //
-// Schema 1: names carry their units, `_total` only ever grows, `subscribers` is a number at the top.
-// A name is never given another meaning; new ones may come.
+// Schema 1: names carry their units, `_total` only ever grows, `subscribers` is a number at the
+// top. A name is never given another meaning; new ones may come.
 //
 // Thread: any; counters are read a moment old.
 #pragma once

@@ -150,9 +150,9 @@ uint32_t Log::Gather(const Cursor& cursor, uint64_t end_offset, size_t bytes_max
     size_t taken = static_cast<size_t>(left);
     if (taken > room) {
       // The last frame end that fits, if any does.
-      const auto mark = std::upper_bound(
-          segment->marks.begin(), segment->marks.end(), uint64_t{offset} + room,
-          [](uint64_t limit, const FrameMark& m) { return limit < m.end; });
+      const auto mark =
+          std::upper_bound(segment->marks.begin(), segment->marks.end(), uint64_t{offset} + room,
+                           [](uint64_t limit, const FrameMark& m) { return limit < m.end; });
       const uint32_t cut = mark == segment->marks.begin() ? 0 : std::prev(mark)->end;
       if (cut > offset) {
         taken = cut - offset;
@@ -186,9 +186,9 @@ uint64_t Log::Advance(Cursor* cursor, size_t bytes) {
       cursor->offset += static_cast<uint32_t>(bytes);
       bytes = 0;
       const auto first = segment->marks.begin() + cursor->mark;
-      const auto mark = std::upper_bound(
-          first, segment->marks.end(), cursor->offset,
-          [](uint32_t offset, const FrameMark& m) { return offset < m.end; });
+      const auto mark =
+          std::upper_bound(first, segment->marks.end(), cursor->offset,
+                           [](uint32_t offset, const FrameMark& m) { return offset < m.end; });
       finished += static_cast<uint64_t>(mark - first);
       cursor->mark = static_cast<uint32_t>(mark - segment->marks.begin());
     }

@@ -1,12 +1,13 @@
-// A channel's log: the frames that its readers still need, back to back in segments, and the cursors
-// that move along it.
+// A channel's log: the frames that its readers still need, back to back in segments, and the
+// cursors that move along it.
 //
-// A segment is a contiguous block of whole frames with an index of where each ends. Small frames are
-// copied into it, so that any run of them is one contiguous send; a large frame is a segment of its
-// own that refers to the frame's bytes. The bytes of a segment never move and never change.
+// A segment is a contiguous block of whole frames with an index of where each ends. Small frames
+// are copied into it, so that any run of them is one contiguous send; a large frame is a segment of
+// its own that refers to the frame's bytes. The bytes of a segment never move and never change.
 //
 // Thread: its shard's.
-// Owner:  a segment lives while a cursor stands in it or in one before it, and while it is the tail.
+// Owner:  a segment lives while a cursor stands in it or in one before it, and while it is the
+// tail.
 //         Iovecs from Gather point into segments: valid while the cursor they came from stays.
 // Bounds: segment_bytes a segment; what the log holds in all is bytes_held(), bounded by the caller
 //         (delivery), which cuts readers and then stops draining.
@@ -64,13 +65,15 @@ class Log {
   // Gives a cursor up; its segment may be freed.
   void Detach(const Cursor& cursor);
 
-  // The bytes from the cursor on, at most `bytes_max` of them (cut at a frame's end if one fits, and
-  // never past `end_offset`), in at most `iovecs_max` pieces. Returns the pieces; 0 at the tail.
+  // The bytes from the cursor on, at most `bytes_max` of them (cut at a frame's end if one fits,
+  // and never past `end_offset`), in at most `iovecs_max` pieces. Returns the pieces; 0 at the
+  // tail.
   uint32_t Gather(const Cursor& cursor, uint64_t end_offset, size_t bytes_max, iovec* iovecs,
                   uint32_t iovecs_max) const;
   // Moves the cursor `bytes` forward. Returns how many frames it finished.
   uint64_t Advance(Cursor* cursor, size_t bytes);
-  // Moves the cursor, which stands where `from` stood, to `to`, without looking for the place again.
+  // Moves the cursor, which stands where `from` stood, to `to`, without looking for the place
+  // again.
   void Follow(Cursor* cursor, const Cursor& to);
 
   bool IsAtTail(const Cursor& cursor) const {

@@ -22,8 +22,7 @@ http::PublishResult RingPublisher::Publish(const Event& event) {
   }
   if (pushed != PushResult::kPushed) {
     frame->Release();
-    result.refusal =
-        pushed == PushResult::kFull ? Refusal::kRingFull : Refusal::kFrameTooLarge;
+    result.refusal = pushed == PushResult::kFull ? Refusal::kRingFull : Refusal::kFrameTooLarge;
     return result;
   }
   result.id = epoch_.Id(sequence);

@@ -1,7 +1,8 @@
 // Publishing from a shard: the event is encoded, takes its place on the ring, and is acknowledged.
 //
 // Thread: its shard's; any number of shards publish at once.
-// Errors: as Refusals in the result. A full ring is retried once after this shard has drained its own
+// Errors: as Refusals in the result. A full ring is retried once after this shard has drained its
+// own
 //         share, for it may be the slowest consumer itself.
 #pragma once
 

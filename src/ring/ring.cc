@@ -11,9 +11,8 @@ namespace {
 // against it (see newest_sequence).
 void RaiseTo(std::atomic<uint64_t>& value, uint64_t to) {
   uint64_t seen = value.load(std::memory_order_relaxed);
-  while (seen < to &&
-         !value.compare_exchange_weak(seen, to, std::memory_order_acq_rel,
-                                      std::memory_order_relaxed)) {
+  while (seen < to && !value.compare_exchange_weak(seen, to, std::memory_order_acq_rel,
+                                                   std::memory_order_relaxed)) {
   }
 }
 
@@ -75,8 +74,7 @@ void Ring::ReadGate() {
   RaiseTo(gate_chunks_, chunks);
 }
 
-PushResult Ring::TryPush(std::span<Frame* const> frames, int64_t now_ns,
-                         uint64_t* first_sequence) {
+PushResult Ring::TryPush(std::span<Frame* const> frames, int64_t now_ns, uint64_t* first_sequence) {
   uint64_t chunks = 0;
   for (const Frame* frame : frames) chunks += Chunks(frame);
   if (frames.empty() || frames.size() > mask_ + 1 || chunks > chunks_max_) {
@@ -104,8 +102,8 @@ PushResult Ring::TryPush(std::span<Frame* const> frames, int64_t now_ns,
   }
 
   // The gate is at most one ring behind our claim, which cannot be passed before it is stamped.
-  uint64_t sequence = Widen(static_cast<uint32_t>(position),
-                            gate_sequence_.load(std::memory_order_acquire));
+  uint64_t sequence =
+      Widen(static_cast<uint32_t>(position), gate_sequence_.load(std::memory_order_acquire));
   *first_sequence = sequence;
   for (Frame* frame : frames) {
     frame->Stamp(sequence, now_ns, consumer_count_);

@@ -61,8 +61,8 @@ class Ring {
   template <typename OnFrame>
   size_t Drain(uint32_t consumer, size_t events_max, OnFrame&& on_frame);
 
-  // False if there is something to drain; true leaves the consumer marked as asleep, so that the next
-  // push wakes it. Call Awake when it is up again.
+  // False if there is something to drain; true leaves the consumer marked as asleep, so that the
+  // next push wakes it. Call Awake when it is up again.
   [[nodiscard]] bool PrepareSleep(uint32_t consumer);
   void Awake(uint32_t consumer);
 

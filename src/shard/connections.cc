@@ -17,9 +17,9 @@ uint32_t Ms(int64_t ns) { return static_cast<uint32_t>(ns / kNsPerMs); }
 
 }  // namespace
 
-Connections::Connections(const Options& options, Engine& engine, http::Site& site,
-                         Channel& channel, DeliveryCounters& delivery,
-                         ConnectionCounters& counters, uint32_t admin_listener_first)
+Connections::Connections(const Options& options, Engine& engine, http::Site& site, Channel& channel,
+                         DeliveryCounters& delivery, ConnectionCounters& counters,
+                         uint32_t admin_listener_first)
     : options_(options),
       engine_(engine),
       site_(site),
@@ -78,7 +78,8 @@ void Connections::On(const EngineEvent& event, int64_t now_ns) {
   }
 }
 
-// --- Sessions ------------------------------------------------------------------------------------------
+// --- Sessions
+// ------------------------------------------------------------------------------------------
 
 void Connections::Accept(const EngineEvent& event, int64_t now_ns) {
   counters_.accepted.Add();
@@ -96,8 +97,7 @@ void Connections::Accept(const EngineEvent& event, int64_t now_ns) {
   timers_.Set(event.connection.slot, slot.session.deadline_ns());
 }
 
-void Connections::OnReceived(ConnectionId connection, std::span<const char> bytes,
-                             int64_t now_ns) {
+void Connections::OnReceived(ConnectionId connection, std::span<const char> bytes, int64_t now_ns) {
   Connection* record = Find(connection);
   if (record->state == State::kSession) {
     Touch(record->session);
@@ -227,7 +227,8 @@ void Connections::CloseIdlest() {
   Close(sessions_[idlest_ - 1]->connection);
 }
 
-// --- Streams -------------------------------------------------------------------------------------------
+// --- Streams
+// -------------------------------------------------------------------------------------------
 
 void Connections::BeginStream(ConnectionId connection, int64_t now_ns) {
   Connection* record = Find(connection);
@@ -302,7 +303,8 @@ uint32_t Connections::Spread(uint32_t from, uint32_t to) {
   return from + static_cast<uint32_t>(random_ % (uint64_t{to} - from + 1));
 }
 
-// --- Ends ----------------------------------------------------------------------------------------------
+// --- Ends
+// ----------------------------------------------------------------------------------------------
 
 // Our end is sent; what still comes is read and discarded, for closing a socket with bytes unread
 // resets the connection and could take the reply or the last event from the peer (RFC 9112, 9.6).

@@ -62,8 +62,8 @@ class Connections : public ReaderEvents {
   struct Connection {
     uint32_t generation = 0;
     State state = State::kFree;
-    uint32_t session = 0;         // index, kSession
-    uint32_t ends_at_ms = 0;      // kStream with an age bound; bytes discarded so far, kLinger
+    uint32_t session = 0;     // index, kSession
+    uint32_t ends_at_ms = 0;  // kStream with an age bound; bytes discarded so far, kLinger
   };
   struct SessionSlot {
     explicit SessionSlot(http::Site& site) : session(site) {}

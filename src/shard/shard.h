@@ -3,9 +3,11 @@
 // engine.
 //
 // Thread: Run on the shard's own; SetPhase, counters and sizes by any.
-// Owner:  the shard owns its engine, connections and channel; the ring, the options and the listening
+// Owner:  the shard owns its engine, connections and channel; the ring, the options and the
+// listening
 //         sockets belong to the gateway and outlive it.
-// Bounds: every turn of the loop has its budgets (Options: sweep.*), so that no part of the work can
+// Bounds: every turn of the loop has its budgets (Options: sweep.*), so that no part of the work
+// can
 //         starve another.
 #pragma once
 
@@ -35,8 +37,8 @@ enum class Phase : uint8_t {
 struct ShardCounters {
   DeliveryCounters delivery;
   ConnectionCounters connections;
-  Counter turns;          // of the loop
-  Counter sleeps;         // turns that waited
+  Counter turns;               // of the loop
+  Counter sleeps;              // turns that waited
   Counter ring_depth_highest;  // events found on the ring at once
 };
 
@@ -100,6 +102,7 @@ class Shard : private PublishHost, private http::Subscriptions {
   Connections connections_;
   std::vector<EngineEvent> events_;
 
+  // atomic: set by the gateway's thread, followed by the shard's.
   std::atomic<Phase> phase_{Phase::kStarting};
   Phase phase_seen_ = Phase::kStarting;
   int64_t closing_since_ns_ = 0;

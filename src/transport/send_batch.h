@@ -1,5 +1,5 @@
-// One batch of sends to many peers: the plain transport, where the bytes of a log go to the socket as
-// they are. Peers that are offered the same bytes share one set of iovecs.
+// One batch of sends to many peers: the plain transport, where the bytes of a log go to the socket
+// as they are. Peers that are offered the same bytes share one set of iovecs.
 //
 // Thread: its shard's.
 // Owner:  the iovecs point into logs and asides, which the caller keeps until Send has returned.

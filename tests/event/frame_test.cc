@@ -32,8 +32,7 @@ TEST(Frame, HoldsTheLongestSequence) {
 }
 
 TEST(Frame, MakesALineOfEachLineEnd) {
-  EXPECT_EQ(Wire("a\nb\rc\r\nd"),
-            "data: a\ndata: b\ndata: c\ndata: d\nid: 000000000abc-7\n\n");
+  EXPECT_EQ(Wire("a\nb\rc\r\nd"), "data: a\ndata: b\ndata: c\ndata: d\nid: 000000000abc-7\n\n");
   EXPECT_EQ(Wire("a\n"), "data: a\ndata: \nid: 000000000abc-7\n\n");
   EXPECT_EQ(Wire("\n\r"), "data: \ndata: \ndata: \nid: 000000000abc-7\n\n");
   EXPECT_EQ(Wire("\r\n"), "data: \ndata: \nid: 000000000abc-7\n\n");

@@ -1,6 +1,6 @@
-// Goal: the whole gateway over real sockets, on each engine that this host offers: every subscriber on
-// every shard sees every acknowledged event once, in one order; slow readers are cut off and delay
-// nobody; stopping ends streams after a whole event.
+// Goal: the whole gateway over real sockets, on each engine that this host offers: every subscriber
+// on every shard sees every acknowledged event once, in one order; slow readers are cut off and
+// delay nobody; stopping ends streams after a whole event.
 #include "sluice/gateway.h"
 
 #include <gtest/gtest.h>
@@ -225,17 +225,14 @@ TEST_P(GatewayTest, AFullGatewayRefusesStreamsInAWayThatEventSourceRetries) {
   EXPECT_EQ(other.ReadReply().status, 503);
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, GatewayTest,
-                         testing::Values(GatewayCase{EngineChoice::kIoUring, 1},
-                                         GatewayCase{EngineChoice::kIoUring, 3},
-                                         GatewayCase{EngineChoice::kEpoll, 1},
-                                         GatewayCase{EngineChoice::kEpoll, 3}),
-                         [](const auto& tested) {
-                           return std::string(tested.param.engine == EngineChoice::kEpoll
-                                                  ? "Epoll"
-                                                  : "IoUring") +
-                                  "Shards" + std::to_string(tested.param.shards);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Engines, GatewayTest,
+    testing::Values(GatewayCase{EngineChoice::kIoUring, 1}, GatewayCase{EngineChoice::kIoUring, 3},
+                    GatewayCase{EngineChoice::kEpoll, 1}, GatewayCase{EngineChoice::kEpoll, 3}),
+    [](const auto& tested) {
+      return std::string(tested.param.engine == EngineChoice::kEpoll ? "Epoll" : "IoUring") +
+             "Shards" + std::to_string(tested.param.shards);
+    });
 
 }  // namespace
 }  // namespace sluice

@@ -110,8 +110,8 @@ TEST(Log, PropertyCursorsReadWhatTheModelHolds) {
     std::mt19937 random(seed);
     const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
     Log log(256 + below(1024));
-    std::string bytes;            // all that was ever appended
-    std::vector<uint64_t> ends;   // of each frame
+    std::string bytes;           // all that was ever appended
+    std::vector<uint64_t> ends;  // of each frame
     struct Reader {
       Cursor cursor;
       uint64_t offset;
@@ -141,7 +141,8 @@ TEST(Log, PropertyCursorsReadWhatTheModelHolds) {
         default: {
           if (readers.empty()) break;
           Reader& reader = readers[below(static_cast<uint32_t>(readers.size()))];
-          const uint64_t end = below(3) == 0 && !ends.empty() ? ends[random() % ends.size()] : UINT64_MAX;
+          const uint64_t end =
+              below(3) == 0 && !ends.empty() ? ends[random() % ends.size()] : UINT64_MAX;
           const size_t max = 1 + below(2000);
           const std::string got = Gathered(log, reader.cursor, end, max, 1 + below(5));
           ASSERT_LE(got.size(), max);

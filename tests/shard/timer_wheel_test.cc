@@ -1,5 +1,5 @@
-// Goal: each timer fires once, not before its time (unless it lies beyond the wheel's reach), and at
-// most a tick after the first Advance that reaches it.
+// Goal: each timer fires once, not before its time (unless it lies beyond the wheel's reach), and
+// at most a tick after the first Advance that reaches it.
 #include "shard/timer_wheel.h"
 
 #include <gtest/gtest.h>
