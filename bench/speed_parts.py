@@ -20,12 +20,14 @@ ROOT = os.path.dirname(HERE)
 class Lab:
     """The programs, processors and ports of one session of measuring."""
 
-    def __init__(self, sluice, meter, port, server_cpu=0, meter_cpu=1):
+    def __init__(self, sluice, meter, port, server_cpu=0, meter_cpu=1, nice=0, frame_bytes=140):
         self.sluice = sluice
         self.meter = meter
         self.port = port
         self.server_cpu = server_cpu
         self.meter_cpu = meter_cpu
+        self.frame_bytes = frame_bytes  # of the floor's frames: what a gateway's have
+        self.nice = nice
 
     def next_port(self):
         self.port += 1
@@ -37,25 +39,51 @@ class Lab:
             return [os.path.join(HERE, 'peers/nchan/run'), str(port)]
         if name == 'go':
             return [os.path.join(HERE, 'peers/gobroker/run'), str(port)]
+        if name.startswith('floor'):
+            engine = ['--io-uring'] if name == 'floor-io_uring' else []
+            return [self.meter, 'floor-server', '--port', str(port), *engine,
+                    '--frame-bytes', str(self.frame_bytes)]
         parts = name.split('-')
         shards = int(parts[2]) if len(parts) > 2 else 1
         cpus = ','.join(str(c) for c in ([self.server_cpu] if shards == 1 else range(shards)))
         return [self.sluice, '--listen', f'127.0.0.1:{port}', '--shards', str(shards),
                 '--cpus', cpus, '--engine', parts[1]]
 
-    def run_meter(self, arguments, cpus=None):
+    def run_meter(self, arguments):
         """Runs sluice-bench and returns its JSON; a run that failed is still returned."""
         with tempfile.NamedTemporaryFile(suffix='.json') as out:
-            done = subprocess.run(
-                [self.meter, *arguments, '--json', out.name,
-                 '--cpus', cpus or str(self.meter_cpu)],
+            process = self.start(
+                [self.meter, *arguments, '--json', out.name, '--cpus', str(self.meter_cpu)],
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            try:
+                _, problem = process.communicate()
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
             text = open(out.name).read()
             if not text:
-                raise RuntimeError(f'the meter gave no result: {done.stderr.strip()}')
+                raise RuntimeError(f'the meter gave no result: {problem.strip()}')
             result = json.loads(text)
-            result['exit'] = done.returncode
+            result['exit'] = process.returncode
             return result
+
+    def start(self, command, **named):
+        """Starts a program at the lab's niceness.
+
+        Where the kernel groups processes by session (sched_autogroup), niceness counts within a
+        session only: so each program gets a session of its own, and the session gets the niceness.
+        """
+        if not self.nice:
+            return subprocess.Popen(command, **named)
+        process = subprocess.Popen(['nice', '-n', str(self.nice), *command],
+                                   start_new_session=True, **named)
+        try:
+            with open(f'/proc/{process.pid}/autogroup', 'w') as group:
+                group.write(str(self.nice))
+        except OSError:
+            pass  # no such grouping here: the process's own niceness is what counts
+        return process
 
 
 class Server:
@@ -69,7 +97,7 @@ class Server:
         if pinned:
             command = ['taskset', '-c', str(lab.server_cpu), *command]
         self.log = tempfile.TemporaryFile(mode='w+')
-        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        self.process = lab.start(command, stdout=self.log, stderr=self.log)
 
     def __enter__(self):
         for _ in range(600):
@@ -94,12 +122,13 @@ class Server:
                 self.process.kill()
                 self.process.wait()
 
-    def fanout(self, *arguments, **named):
-        """One `fanout` of the meter against this server."""
+    def meter(self, command, *arguments):
+        """One run of the meter's `command` against this server."""
         base = f'http://127.0.0.1:{self.port}'
-        return self.lab.run_meter(
-            ['fanout', '--stream', base + '/stream', '--publish', base + '/broadcast',
-             '--pid', str(self.process.pid), '--quiet', *map(str, arguments)], **named)
+        publish = ['--publish', base + '/broadcast'] if command in ('fanout', 'burst') else []
+        quiet = ['--quiet'] if command == 'fanout' else []
+        return self.lab.run_meter([command, '--stream', base + '/stream', *publish, *quiet,
+                                   '--pid', str(self.process.pid), *map(str, arguments)])
 
 
 def median(values):
