@@ -47,6 +47,21 @@ test('sluice.open names the newest event before the stream', async (scene) => {
   assert.equal((await stream.next()).id, third.id);
 });
 
+test('a restart gives no id out twice, and takes a reader that holds an old one', async (scene) => {
+  let gateway = await scene.gateway();
+  const before = [];
+  for (let n = 0; n < 5; n++) before.push((await gateway.publish({n})).id);
+  await gateway.stop();
+  gateway = await scene.gateway([], {port: gateway.port});
+  for (const id of [before.at(-1), 'not-ours', '\u00e9', 'x'.repeat(1000), '']) {
+    const stream = await scene.stream(gateway, {headers: {'Last-Event-ID': id}});
+    const {id: next} = await gateway.publish({id});
+    assert.equal((await stream.next()).id, next);
+    assert.ok(!before.includes(next));
+    before.push(next);
+  }
+});
+
 test('an event is these bytes', async (scene) => {
   const gateway = await scene.gateway();
   const stream = await scene.stream(gateway);
