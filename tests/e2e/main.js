@@ -104,5 +104,5 @@ for (const test of tests) {
 }
 await closeBrowser();
 for (const name of failed) console.log(`failed: ${name}`);
-console.log(`${passed} passed, ${failed.length} failed`);
+if (!options.isList) console.log(`${passed} passed, ${failed.length} failed`);
 process.exit(failed.length > 0 || (passed === 0 && !options.isList) ? 1 : (process.exitCode ?? 0));
