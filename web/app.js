@@ -1,15 +1,16 @@
 // The gateway's page: the live stream, newest first, and a form to broadcast.
 //
-// All addresses are relative, so the page works under a path prefix. Nothing is done per event but a
-// push to an array; the document is touched once per animation frame, at most `kRowsFrameMax` rows,
-// and what passed too fast to be shown is counted.
+// All addresses are relative, so the page works under a path prefix. Nothing is done per event but
+// a push to an array; the document is touched once per animation frame, at most `kRowsFrameMax`
+// rows, and what passed too fast to be shown is counted.
+import {copyText, makeLines} from './copy_lines.js';
 import {makeRow, showData} from './event_row.js';
 
-const kRowsMax = 200;            // rows in the list, and events kept of each type
-const kRowsFrameMax = 40;        // rows made in one frame
-const kTypesMax = 32;            // types listened for
-const kKeptCharactersMax = 4e6;  // data kept of each type
-const kAnnounceMs = 10000;       // between two counts read out to a screen reader
+const kRowsMax = 200; // rows in the list, and events kept of each type
+const kRowsFrameMax = 40; // rows made in one frame
+const kTypesMax = 32; // types listened for
+const kKeptCharactersMax = 4e6; // data kept of each type
+const kAnnounceMs = 10000; // between two counts read out to a screen reader
 const kStatsMs = 2000;
 const kOwnTypes = ['sluice.open', 'sluice.error'];
 
@@ -19,18 +20,30 @@ const number = new Intl.NumberFormat('en');
 
 // sessionStorage may be forbidden altogether; the page then forgets.
 const memory = {
-  get(name) { try { return sessionStorage.getItem(name) || ''; } catch { return ''; } },
-  set(name, value) { try { sessionStorage.setItem(name, value); } catch { /* forgets */ } },
+  get(name) {
+    try {
+      return sessionStorage.getItem(name) || '';
+    } catch {
+      return '';
+    }
+  },
+  set(name, value) {
+    try {
+      sessionStorage.setItem(name, value);
+    } catch {
+      /* forgets */
+    }
+  },
 };
 
 // ---- The list ----------------------------------------------------------------------------
 
-const types = new Map();  // type -> {count, isShown, kept, keptCharacters, chip, counter}
-let pending = [];         // not yet drawn, oldest first, at most kRowsMax
-let order = 0;            // of arrival in this page
-let eventCount = 0;       // what publishers sent; the gateway's own events are not counted
+const types = new Map(); // type -> {count, isShown, kept, keptCharacters, chip, counter}
+let pending = []; // not yet drawn, oldest first, at most kRowsMax
+let order = 0; // of arrival in this page
+let eventCount = 0; // what publishers sent; the gateway's own events are not counted
 let skippedCount = 0;
-let waitingCount = 0;     // arrived during a pause
+let waitingCount = 0; // arrived during a pause
 let isPaused = false;
 let isFrameAsked = false;
 let isEmptyHidden = false;
@@ -38,24 +51,33 @@ let lastId = '';
 
 function onEvent(message) {
   const type = types.get(message.type);
-  if (!type || typeof message.data !== 'string') return;  // `error` of the connection has no data
+  if (!type || typeof message.data !== 'string') return; // `error` of the connection has no data
   const event = {
-    order: order++, type: message.type, id: message.lastEventId, data: message.data, time: new Date(),
+    order: order++,
+    type: message.type,
+    id: message.lastEventId,
+    data: message.data,
+    time: new Date(),
   };
   type.count++;
   if (!event.type.startsWith('sluice.')) eventCount++;
   if (event.id) lastId = event.id;
   type.kept.push(event);
   type.keptCharacters += event.data.length;
-  while (type.kept.length > kRowsMax ||
-         (type.keptCharacters > kKeptCharactersMax && type.kept.length > 1)) {
+  while (
+    type.kept.length > kRowsMax ||
+    (type.keptCharacters > kKeptCharactersMax && type.kept.length > 1)
+  ) {
     type.keptCharacters -= type.kept.shift().data.length;
   }
   if (isPaused) {
     waitingCount++;
   } else if (type.isShown) {
     pending.push(event);
-    if (pending.length > kRowsMax) { pending.shift(); skippedCount++; }  // a hidden tab draws nothing
+    if (pending.length > kRowsMax) {
+      pending.shift();
+      skippedCount++;
+    } // a hidden tab draws nothing
   }
   askFrame();
 }
@@ -89,7 +111,10 @@ function draw() {
       type.drawnCount = type.count;
     }
   }
-  if (!isEmptyHidden && eventCount > 0) { isEmptyHidden = true; $('empty').hidden = true; }
+  if (!isEmptyHidden && eventCount > 0) {
+    isEmptyHidden = true;
+    $('empty').hidden = true;
+  }
   drawFoot();
 }
 
@@ -129,7 +154,11 @@ $('pause').addEventListener('click', () => {
 });
 
 $('clear').addEventListener('click', () => {
-  for (const type of types.values()) { type.kept = []; type.keptCharacters = 0; type.count = 0; }
+  for (const type of types.values()) {
+    type.kept = [];
+    type.keptCharacters = 0;
+    type.count = 0;
+  }
   pending = [];
   eventCount = skippedCount = waitingCount = 0;
   $('list').replaceChildren();
@@ -148,10 +177,11 @@ function saveTypes() {
 // Why a type cannot be listened for, or ''.
 function typeFault(name) {
   if (name === 'error' || name === 'open') {
-    return `“${name}” is what EventSource calls its own events; the gateway takes no event of that type.`;
+    return `“${name}” is an event of EventSource itself; the gateway takes none of that type.`;
   }
   if (/[\r\n\0]/.test(name)) return 'A type is one line.';
-  if (!types.has(name) && types.size >= kTypesMax) return `The page listens for at most ${kTypesMax} types.`;
+  if (!types.has(name) && types.size >= kTypesMax)
+    return `The page listens for at most ${kTypesMax} types.`;
   return '';
 }
 
@@ -201,7 +231,10 @@ $('add-type').addEventListener('submit', (submit) => {
   const field = $('new-type');
   const fault = typeFault(field.value);
   field.setCustomValidity(fault);
-  if (fault) { field.reportValidity(); return; }
+  if (fault) {
+    field.reportValidity();
+    return;
+  }
   listenFor(field.value);
   field.value = '';
 });
@@ -234,7 +267,11 @@ function connect() {
   for (const name of types.keys()) source.addEventListener(name, onEvent);
   source.addEventListener('sluice.error', (event) => {
     let reason = event.data;
-    try { reason = JSON.parse(event.data).message || reason; } catch { /* shown as it is */ }
+    try {
+      reason = JSON.parse(event.data).message || reason;
+    } catch {
+      /* shown as it is */
+    }
     showNotice(`The gateway turned this stream away: ${reason} The browser tries again by itself.`);
   });
   // Not `open`: that comes with any 200, also with the short stream that turns one away.
@@ -249,20 +286,27 @@ function connect() {
     const isClosed = source.readyState === EventSource.CLOSED;
     showState(isClosed ? 'closed' : 'reconnecting', isClosed ? 'Closed' : 'Reconnecting');
     if (isClosed) {
-      showNotice('The stream was refused for good: its address did not answer 200 with an event ' +
-                 'stream. The browser does not try again by itself.');
+      showNotice(
+        'The stream was refused for good: its address did not answer 200 with an event ' +
+          'stream. The browser does not try again by itself.',
+      );
     }
   });
   clearTimeout(slowTimer);
   slowTimer = setTimeout(() => {
     if (source.readyState === EventSource.CONNECTING) {
-      showNotice('No answer yet. A browser keeps at most six HTTP/1.1 connections to one host: ' +
-                 'are other tabs open on this gateway?');
+      showNotice(
+        'No answer yet. A browser keeps at most six HTTP/1.1 connections to one host: ' +
+          'are other tabs open on this gateway?',
+      );
     }
   }, 5000);
 }
 
-$('reconnect').addEventListener('click', () => { showNotice(''); connect(); });
+$('reconnect').addEventListener('click', () => {
+  showNotice('');
+  connect();
+});
 
 // ---- Rate, and what is read out ------------------------------------------------------------
 
@@ -274,7 +318,7 @@ let announcedTime = 0;
 
 function tick() {
   const now = performance.now();
-  const rate = Math.max(0, eventCount - rateCount) * 1000 / (now - rateTime);
+  const rate = (Math.max(0, eventCount - rateCount) * 1000) / (now - rateTime);
   rateCount = eventCount;
   rateTime = now;
   rates.push(rate);
@@ -282,11 +326,15 @@ function tick() {
   $('count-rate').textContent = number.format(Math.round(rate));
   $('list').classList.toggle('busy', rate > 10);
   const top = Math.max(4, ...rates);
-  const points = rates.map((value, i) =>
-    `${(i * 120 / 59).toFixed(1)},${(31 - value / top * 27).toFixed(1)}`).join(' ');
+  const points = rates
+    .map((value, i) => `${((i * 120) / 59).toFixed(1)},${(31 - (value / top) * 27).toFixed(1)}`)
+    .join(' ');
   const isFlat = rates.every((value) => value === 0);
   $('spark-line').setAttribute('points', isFlat ? '' : points);
-  $('spark-area').setAttribute('d', isFlat ? '' : `M0,32 L${points.replaceAll(' ', ' L')} L120,32 Z`);
+  $('spark-area').setAttribute(
+    'd',
+    isFlat ? '' : `M0,32 L${points.replaceAll(' ', ' L')} L120,32 Z`,
+  );
   if (eventCount < announcedCount) announcedCount = eventCount;
   if (eventCount !== announcedCount && now - announcedTime > kAnnounceMs) {
     const arrived = eventCount - announcedCount;
@@ -322,9 +370,11 @@ async function askStats() {
       }
       $('about').textContent = about.join(' · ');
     } else if (reply.status < 500) {
-      areStatsAllowed = false;  // asked again when the key changes
+      areStatsAllowed = false; // asked again when the key changes
     }
-  } catch { /* the state of the stream says that the gateway is away */ }
+  } catch {
+    /* the state of the stream says that the gateway is away */
+  }
   isAskingStats = false;
 }
 
@@ -339,7 +389,11 @@ const broadcastPath = () => {
 function checkBody() {
   let fault = '';
   if (kind() === 'json') {
-    try { JSON.parse($('body').value); } catch { fault = 'No valid JSON: the gateway will refuse it.'; }
+    try {
+      JSON.parse($('body').value);
+    } catch {
+      fault = 'No valid JSON: the gateway will refuse it.';
+    }
   }
   $('body-hint').textContent = fault;
   $('body-hint').classList.toggle('bad', Boolean(fault));
@@ -348,7 +402,7 @@ function checkBody() {
 async function broadcast() {
   $('event-type').setCustomValidity(typeFault($('event-type').value));
   if (!$('event-type').reportValidity()) return;
-  listenFor($('event-type').value);  // so that it is seen to arrive
+  listenFor($('event-type').value); // so that it is seen to arrive
   $('send').disabled = true;
   const headers = keyHeaders();
   headers['Content-Type'] = kind() === 'json' ? 'application/json' : 'text/plain; charset=utf-8';
@@ -356,18 +410,29 @@ async function broadcast() {
   let text = '';
   let isGood = false;
   try {
-    const reply = await fetch(address(broadcastPath()), {method: 'POST', headers, body: $('body').value});
+    const reply = await fetch(address(broadcastPath()), {
+      method: 'POST',
+      headers,
+      body: $('body').value,
+    });
     text = await reply.text();
     let envelope = null;
-    try { envelope = JSON.parse(text); } catch { /* a proxy's page, shown as it is */ }
+    try {
+      envelope = JSON.parse(text);
+    } catch {
+      /* a proxy's page, shown as it is */
+    }
     isGood = reply.ok && Boolean(envelope) && envelope.success === true;
     if (isGood) {
       const count = envelope.data.subscribers;
       showSubscribers(count);
       line = `Accepted for ${number.format(count)} subscriber${count === 1 ? '' : 's'}`;
     } else {
-      line = `${reply.status} ${envelope && envelope.message || reply.statusText}`;
-      if (reply.status === 401) { line += ': give the publishing key above'; $('key').focus(); }
+      line = `${reply.status} ${(envelope && envelope.message) || reply.statusText}`;
+      if (reply.status === 401) {
+        line += ': give the publishing key above';
+        $('key').focus();
+      }
     }
   } catch (error) {
     line = 'No answer from the gateway';
@@ -380,9 +445,15 @@ async function broadcast() {
   $('send').disabled = false;
 }
 
-$('broadcast').addEventListener('submit', (submit) => { submit.preventDefault(); broadcast(); });
+$('broadcast').addEventListener('submit', (submit) => {
+  submit.preventDefault();
+  broadcast();
+});
 $('body').addEventListener('keydown', (key) => {
-  if (key.key === 'Enter' && (key.ctrlKey || key.metaKey)) { key.preventDefault(); broadcast(); }
+  if (key.key === 'Enter' && (key.ctrlKey || key.metaKey)) {
+    key.preventDefault();
+    broadcast();
+  }
 });
 $('broadcast').addEventListener('input', (input) => {
   if (input.target === $('key')) {
@@ -396,38 +467,25 @@ $('broadcast').addEventListener('input', (input) => {
 
 // ---- Lines to copy -------------------------------------------------------------------------
 
-const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-
 function showLines() {
-  const key = $('key').value ? ' -H "Authorization: Bearer $SLUICE_KEY"' : '';
-  const body = kind() === 'json' ? `-d ${quote($('body').value)}`
-      : `-H 'Content-Type: text/plain' --data-raw ${quote($('body').value)}`;
-  $('line-watch').textContent = `curl -N ${quote(address('stream'))}`;
-  $('line-publish').textContent = `curl${key} ${quote(address(broadcastPath()))} ${body}`;
-  $('line-stats').textContent = `curl${key} ${quote(address('stats?pretty'))}`;
-  const type = $('event-type').value;
-  $('line-page').textContent = `const source = new EventSource(${JSON.stringify(address('stream'))});\n` +
-      (type ? `source.addEventListener(${JSON.stringify(type)}, (event) => console.log(event.data));`
-       : 'source.onmessage = (event) => console.log(event.data);');
-}
-
-// The clipboard's own interface exists on https and localhost only.
-async function copy(pre) {
-  try {
-    await navigator.clipboard.writeText(pre.textContent);
-    return true;
-  } catch {
-    getSelection().selectAllChildren(pre);
-    return document.execCommand('copy');
-  }
+  const lines = makeLines(address, {
+    type: $('event-type').value,
+    isJson: kind() === 'json',
+    body: $('body').value,
+    hasKey: $('key').value !== '',
+    path: broadcastPath(),
+  });
+  for (const [name, line] of Object.entries(lines)) $('line-' + name).textContent = line;
 }
 
 for (const button of document.querySelectorAll('[data-copy]')) {
   button.addEventListener('click', async () => {
-    const isCopied = await copy($(button.dataset.copy));
+    const isCopied = await copyText($(button.dataset.copy));
     button.textContent = isCopied ? 'Copied' : 'Selected';
     $('announce').textContent = isCopied ? 'Copied.' : 'Selected; press Ctrl C to copy.';
-    setTimeout(() => { button.textContent = 'Copy'; }, 1500);
+    setTimeout(() => {
+      button.textContent = 'Copy';
+    }, 1500);
   });
 }
 
@@ -436,9 +494,14 @@ for (const button of document.querySelectorAll('[data-copy]')) {
 $('key').value = memory.get('sluice.key');
 $('body').value = '{"hello": "world"}';
 let remembered = [];
-try { remembered = JSON.parse(memory.get('sluice.types') || '[]'); } catch { /* none */ }
+try {
+  remembered = JSON.parse(memory.get('sluice.types') || '[]');
+} catch {
+  /* none */
+}
 ['message', ...kOwnTypes].forEach(listenFor);
-if (Array.isArray(remembered)) remembered.filter((name) => typeof name === 'string').forEach(listenFor);
+if (Array.isArray(remembered))
+  remembered.filter((name) => typeof name === 'string').forEach(listenFor);
 showLines();
 connect();
 setInterval(tick, 1000);

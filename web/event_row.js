@@ -1,12 +1,16 @@
 // An event as a row of the list: time, type, data (JSON indented), id.
 
-const kTextMax = 2000;  // characters of data shown before "Show all"
+const kTextMax = 2000; // characters of data shown before "Show all"
 const number = new Intl.NumberFormat('en');
 
 // Indents JSON without touching its values: JSON.parse would lose big numbers and double keys.
 // Gives [class, text] pieces, or null if the text is no JSON.
 function jsonPieces(text, lineMax = 88) {
-  try { JSON.parse(text); } catch { return null; }
+  try {
+    JSON.parse(text);
+  } catch {
+    return null;
+  }
   const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g) || [];
   const isShort = text.length <= lineMax;
   const pieces = [];
@@ -39,10 +43,16 @@ function jsonPieces(text, lineMax = 88) {
 
 export function showData(pre, text, lineMax) {
   const pieces = text.length <= kTextMax ? jsonPieces(text, lineMax) : null;
-  if (!pieces) { pre.textContent = text; return; }
+  if (!pieces) {
+    pre.textContent = text;
+    return;
+  }
   const fragment = document.createDocumentFragment();
   for (const [kind, piece] of pieces) {
-    if (!kind) { fragment.append(piece); continue; }
+    if (!kind) {
+      fragment.append(piece);
+      continue;
+    }
     const span = document.createElement('span');
     span.className = kind;
     span.textContent = piece;
@@ -52,8 +62,9 @@ export function showData(pre, text, lineMax) {
 }
 
 const two = (n) => String(n).padStart(2, '0');
-const clock = (date) => `${two(date.getHours())}:${two(date.getMinutes())}:` +
-    `${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, '0')}`;
+const clock = (date) =>
+  `${two(date.getHours())}:${two(date.getMinutes())}:` +
+  `${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, '0')}`;
 
 export function makeRow(event) {
   const row = document.createElement('li');

@@ -16,20 +16,32 @@ test('a full ring is 503 with Retry-After, and nothing acknowledged is lost', as
   scene.later(() => agent.destroy());
   const accepted = [];
   let fullCount = 0;
-  const post = (body) => new Promise((done, fail) => {
-    const call = http.request({port: gateway.port, host: '127.0.0.1', path: '/broadcast', method: 'POST', agent});
-    call.once('error', fail);
-    call.once('response', (reply) => {
-      let text = '';
-      reply.setEncoding('utf8').on('data', (part) => { text += part; });
-      reply.once('end', () => done({reply, json: JSON.parse(text)}));
+  const post = (body) =>
+    new Promise((done, fail) => {
+      const call = http.request({
+        port: gateway.port,
+        host: '127.0.0.1',
+        path: '/broadcast',
+        method: 'POST',
+        agent,
+      });
+      call.once('error', fail);
+      call.once('response', (reply) => {
+        let text = '';
+        reply.setEncoding('utf8').on('data', (part) => {
+          text += part;
+        });
+        reply.once('end', () => done({reply, json: JSON.parse(text)}));
+      });
+      call.end(body);
     });
-    call.end(body);
-  });
   const publisher = async (p) => {
     for (let n = 0; n < 40; n++) {
       const {reply, json} = await post(JSON.stringify({p, n}));
-      if (reply.statusCode === 200) { accepted.push(json.data.id); continue; }
+      if (reply.statusCode === 200) {
+        accepted.push(json.data.id);
+        continue;
+      }
       assert.equal(reply.statusCode, 503);
       assert.equal(json.error, 'ring_full');
       assert.match(reply.headers['retry-after'], /^[0-9]+$/);
@@ -51,22 +63,45 @@ test('a full ring is 503 with Retry-After, and nothing acknowledged is lost', as
   assert.ok((await gateway.stats()).refusals_total.ring_full >= fullCount);
 });
 
-test('more readers than descriptors: some are refused as EventSource needs it, the rest is served', async (scene) => {
+test('more readers than descriptors: the rest is told to come back', async (scene) => {
   const port = await freePort();
-  const gateway = new Gateway('bash', ['-c', 'ulimit -n 150; exec "$0" "$@"', scene.binary, '--listen', `127.0.0.1:${port}`,
-    '--engine', scene.engine, '--shards', '1', '--stream-subscribers-max', scene.engine === 'epoll' ? '0' : '60'], port);
+  const gateway = new Gateway(
+    'bash',
+    [
+      '-c',
+      'ulimit -n 150; exec "$0" "$@"',
+      scene.binary,
+      '--listen',
+      `127.0.0.1:${port}`,
+      '--engine',
+      scene.engine,
+      '--shards',
+      '1',
+      '--stream-subscribers-max',
+      scene.engine === 'epoll' ? '0' : '60',
+    ],
+    port,
+  );
   scene.gateways.push(gateway);
   await gateway.ready();
   const streams = Array.from({length: 220}, () => new Stream({port}));
   scene.streams.push(...streams);
-  await Promise.all(streams.map((stream) => stream.until('an answer', () => stream.parser.events.length > 0)));
+  await Promise.all(
+    streams.map((stream) => stream.until('an answer', () => stream.parser.events.length > 0)),
+  );
   const served = streams.filter((stream) => stream.parser.events[0].type === 'sluice.open');
   const refused = streams.filter((stream) => stream.parser.events[0].type === 'sluice.error');
-  assert.ok(served.length >= 30 && refused.length > 0, `${served.length} served, ${refused.length} refused`);
+  assert.ok(
+    served.length >= 30 && refused.length > 0,
+    `${served.length} served, ${refused.length} refused`,
+  );
   assert.equal(served.length + refused.length, streams.length);
-  for (const stream of refused) assert.match(JSON.parse(stream.parser.events[0].data).error, /_full$/);
+  for (const stream of refused)
+    assert.match(JSON.parse(stream.parser.events[0].data).error, /_full$/);
   await gateway.publish({n: 1});
-  await Promise.all(served.map((stream) => stream.until('the event', () => stream.parser.events.length === 2)));
+  await Promise.all(
+    served.map((stream) => stream.until('the event', () => stream.parser.events.length === 2)),
+  );
   served.slice(0, 10).forEach((stream) => stream.close());
   await until('there is room again', async () => (await gateway.request('/readyz')).status === 200);
   await scene.stream(gateway);

@@ -11,7 +11,7 @@ let browser = null;
 export async function openPage(scene, options = {}) {
   browser ??= await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox'],  // tests may run as root, where Chromium's sandbox cannot
+    args: ['--no-sandbox'], // tests may run as root, where Chromium's sandbox cannot
   });
   const context = await browser.newContext(options);
   scene.later(() => context.close());
@@ -24,11 +24,15 @@ export async function openPage(scene, options = {}) {
   return page;
 }
 
-export function checkPage(page) { assert.deepEqual(page.faults, []); }
+export function checkPage(page) {
+  assert.deepEqual(page.faults, []);
+}
 
 export async function screenshot(page, name) {
   mkdirSync(kOut, {recursive: true});
   await page.screenshot({path: join(kOut, name)});
 }
 
-export async function closeBrowser() { await browser?.close(); }
+export async function closeBrowser() {
+  await browser?.close();
+}

@@ -1,6 +1,6 @@
 // Goal: the npm clients that people use get each event once, in order, and no message that nobody
-// published: fetch-event-source reports every blank line as one, so idle time with heartbeats is part of
-// the test.
+// published: fetch-event-source reports every blank line as one, so idle time with heartbeats is
+// part of the test.
 import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
@@ -13,7 +13,14 @@ import {checkPage, openPage} from './browser.js';
 const test = suite('clients');
 const require = createRequire(import.meta.url);
 const modules = join(dirname(fileURLToPath(import.meta.url)), 'node_modules');
-const kWords = ['--stream-heartbeat', '100ms', '--stream-retry-min', '100ms', '--stream-retry-max', '200ms'];
+const kWords = [
+  '--stream-heartbeat',
+  '100ms',
+  '--stream-retry-min',
+  '100ms',
+  '--stream-retry-max',
+  '200ms',
+];
 const kCount = 300;
 
 // Publishes with idle time in between that has heartbeats in it; gives what was sent.
@@ -43,7 +50,9 @@ for (const [name, load] of Object.entries({
     const seen = [];
     let opens = 0;
     source.onmessage = (event) => seen.push({data: event.data, id: event.lastEventId});
-    source.addEventListener('sluice.open', () => { opens++; });
+    source.addEventListener('sluice.open', () => {
+      opens++;
+    });
     source.onerror = () => {};
     await until('it is open', () => opens === 1);
     const sent = await publishWithPauses(scene, gateway);
@@ -73,13 +82,17 @@ async function openFetchPage(scene, address) {
   const page = await openPage(scene);
   await page.goto(origin);
   await page.evaluate(async (address) => {
-    const {fetchEventSource} = await import('/modules/@microsoft/fetch-event-source/lib/esm/index.js');
+    const {fetchEventSource} = await import(
+      '/modules/@microsoft/fetch-event-source/lib/esm/index.js'
+    );
     window.seen = [];
     window.done = fetchEventSource(address, {
-      headers: {Authorization: 'Bearer none', 'Cache-Control': 'no-cache'},  // so that there is a preflight
+      headers: {Authorization: 'Bearer none', 'Cache-Control': 'no-cache'}, // so that there is a preflight
       openWhenHidden: true,
       onmessage: (message) => window.seen.push(message),
-      onclose: () => { throw new Error('again'); },  // its way to ask for another try
+      onclose: () => {
+        throw new Error('again');
+      }, // its way to ask for another try
       onerror: () => {},
     });
   }, address);
@@ -94,25 +107,36 @@ test('@microsoft/fetch-event-source in Chromium: no message that nobody publishe
   await page.waitForFunction(() => window.seen.at(-1).data === '{"end":true}');
   const seen = await page.evaluate('seen');
   assert.equal(seen[0].event, 'sluice.open');
-  assert.deepEqual(seen.slice(1).map(({data, id, event}) => ({data, id, event})), sent.map((each) => ({...each, event: ''})));
+  assert.deepEqual(
+    seen.slice(1).map(({data, id, event}) => ({data, id, event})),
+    sent.map((each) => ({...each, event: ''})),
+  );
   // A goodbye, a restart and a refusal are no messages either.
   await gateway.stop();
   gateway = await scene.gateway([...kWords, '--stream-subscribers-max', '1'], {port: gateway.port});
-  await page.waitForFunction(() => window.seen.filter((message) => message.event === 'sluice.open').length === 2);
+  await page.waitForFunction(
+    () => window.seen.filter((message) => message.event === 'sluice.open').length === 2,
+  );
   await gateway.publish({again: true});
   await page.waitForFunction(() => window.seen.at(-1).data === '{"again":true}');
-  const all = (await page.evaluate('seen')).filter((message) => !message.event.startsWith('sluice.'));
+  const all = (await page.evaluate('seen')).filter(
+    (message) => !message.event.startsWith('sluice.'),
+  );
   assert.equal(all.length, sent.length + 1);
   assert.ok(all.every((message) => message.data !== ''));
   checkPage(page);
 });
 
-test('@microsoft/fetch-event-source that is refused hears sluice.error only', {engines: 'one'}, async (scene) => {
-  const gateway = await scene.gateway([...kWords, '--stream-subscribers-max', '1']);
-  const first = await scene.stream(gateway);
-  const page = await openFetchPage(scene, gateway.url('/stream'));
-  await page.waitForFunction(() => window.seen.length >= 3);
-  assert.ok((await page.evaluate('seen')).every((message) => message.event === 'sluice.error'));
-  first.close();
-  await page.waitForFunction(() => window.seen.at(-1).event === 'sluice.open');
-});
+test(
+  '@microsoft/fetch-event-source that is refused hears sluice.error only',
+  {engines: 'one'},
+  async (scene) => {
+    const gateway = await scene.gateway([...kWords, '--stream-subscribers-max', '1']);
+    const first = await scene.stream(gateway);
+    const page = await openFetchPage(scene, gateway.url('/stream'));
+    await page.waitForFunction(() => window.seen.length >= 3);
+    assert.ok((await page.evaluate('seen')).every((message) => message.event === 'sluice.error'));
+    first.close();
+    await page.waitForFunction(() => window.seen.at(-1).event === 'sluice.open');
+  },
+);

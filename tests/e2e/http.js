@@ -1,4 +1,5 @@
-// HTTP as a test wants it: a plain request, and raw bytes over a socket with the replies taken apart.
+// HTTP as a test wants it: a plain request, and raw bytes over a socket with the replies taken
+// apart.
 import http from 'node:http';
 import net from 'node:net';
 
@@ -10,7 +11,15 @@ export function request({port, path, method = 'GET', headers = {}, body, socketP
     if (bytes && !Object.keys(all).some((name) => name.toLowerCase() === 'content-length')) {
       all['Content-Length'] = bytes.length;
     }
-    const call = http.request({host: '127.0.0.1', port, path, method, headers: all, socketPath, agent: false});
+    const call = http.request({
+      host: '127.0.0.1',
+      port,
+      path,
+      method,
+      headers: all,
+      socketPath,
+      agent: false,
+    });
     call.once('error', fail);
     call.once('response', (reply) => {
       const chunks = [];
@@ -19,16 +28,26 @@ export function request({port, path, method = 'GET', headers = {}, body, socketP
       reply.once('end', () => {
         const text = Buffer.concat(chunks).toString('utf8');
         let json = null;
-        try { json = JSON.parse(text); } catch { /* no JSON */ }
-        done({status: reply.statusCode, headers: reply.headers, rawHeaders: reply.rawHeaders, text, json});
+        try {
+          json = JSON.parse(text);
+        } catch {
+          /* no JSON */
+        }
+        done({
+          status: reply.statusCode,
+          headers: reply.headers,
+          rawHeaders: reply.rawHeaders,
+          text,
+          json,
+        });
       });
     });
     call.end(bytes);
   });
 }
 
-// Takes one reply off the front of `bytes`: {status, version, headers, body, rest}, or null if it is not
-// whole. Headers are lower-case; a header given twice is an array.
+// Takes one reply off the front of `bytes`: {status, version, headers, body, rest}, or null if it
+// is not whole. Headers are lower-case; a header given twice is an array.
 export function takeReply(bytes, {isHead = false, isEnd = false} = {}) {
   const end = bytes.indexOf('\r\n\r\n');
   if (end < 0) return null;
@@ -53,7 +72,10 @@ export function takeReply(bytes, {isHead = false, isEnd = false} = {}) {
   }
   if (bytes.length < begin + length) return null;
   return {
-    version: `1.${match[1]}`, status, headers, text: bytes.subarray(begin, begin + length).toString('utf8'),
+    version: `1.${match[1]}`,
+    status,
+    headers,
+    text: bytes.subarray(begin, begin + length).toString('utf8'),
     rest: bytes.subarray(begin + length),
   };
 }
@@ -67,16 +89,35 @@ export class Raw {
     this.waiting = [];
     this.socket = net.connect({port, host: '127.0.0.1', allowHalfOpen: true});
     this.socket.setNoDelay(true);
-    this.socket.on('data', (chunk) => { this.bytes = Buffer.concat([this.bytes, chunk]); this.tell(); });
-    this.socket.on('end', () => { this.isEnd = true; this.tell(); });
-    this.socket.on('error', () => { this.isEnd = this.isReset = true; this.tell(); });
-    this.socket.on('close', () => { this.isEnd = true; this.tell(); });
+    this.socket.on('data', (chunk) => {
+      this.bytes = Buffer.concat([this.bytes, chunk]);
+      this.tell();
+    });
+    this.socket.on('end', () => {
+      this.isEnd = true;
+      this.tell();
+    });
+    this.socket.on('error', () => {
+      this.isEnd = this.isReset = true;
+      this.tell();
+    });
+    this.socket.on('close', () => {
+      this.isEnd = true;
+      this.tell();
+    });
   }
-  tell() { for (const wake of this.waiting.splice(0)) wake(); }
-  changed() { return new Promise((done) => this.waiting.push(done)); }
+  tell() {
+    for (const wake of this.waiting.splice(0)) wake();
+  }
+  changed() {
+    return new Promise((done) => this.waiting.push(done));
+  }
   write(bytes) {
     return new Promise((done) => {
-      if (this.socket.destroyed) { done(false); return; }
+      if (this.socket.destroyed) {
+        done(false);
+        return;
+      }
       this.socket.write(bytes, (error) => done(!error));
     });
   }
@@ -84,17 +125,28 @@ export class Raw {
   async reply(options = {}) {
     for (;;) {
       const reply = takeReply(this.bytes, {...options, isEnd: this.isEnd});
-      if (reply) { this.bytes = reply.rest; return {...reply, json: parseOrNull(reply.text)}; }
+      if (reply) {
+        this.bytes = reply.rest;
+        return {...reply, json: parseOrNull(reply.text)};
+      }
       if (this.isEnd) return null;
       await this.changed();
     }
   }
-  async ended() { while (!this.isEnd) await this.changed(); }
-  close() { this.socket.destroy(); }
+  async ended() {
+    while (!this.isEnd) await this.changed();
+  }
+  close() {
+    this.socket.destroy();
+  }
 }
 
 function parseOrNull(text) {
-  try { return JSON.parse(text); } catch { return null; }
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 // Writes `bytes` and gives the first reply; `ends` says whether the gateway closes after it.

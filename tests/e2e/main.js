@@ -1,8 +1,8 @@
 // Runs every test, prints a line for each and `N passed, N failed` at the end.
 //
-// A test is registered with `test(name, {engines}, body)`; `body` gets a Scene that starts gateways and
-// ends all that was started. A test that does not end within `kTestMs` has failed: that is a watchdog
-// against a hang, no timing is asserted anywhere.
+// A test is registered with `test(name, {engines}, body)`; `body` gets a Scene that starts gateways
+// and ends all that was started. A test that does not end within `kTestMs` has failed: that is a
+// watchdog against a hang, no timing is asserted anywhere.
 import {existsSync, readdirSync} from 'node:fs';
 import {dirname, join, resolve} from 'node:path';
 import {fileURLToPath, pathToFileURL} from 'node:url';
@@ -14,7 +14,11 @@ const kTestMs = 120_000;
 const here = dirname(fileURLToPath(import.meta.url));
 
 function parseArguments(words) {
-  const options = {binary: join(here, '../../build/sluice'), engines: ['io_uring', 'epoll'], only: ''};
+  const options = {
+    binary: join(here, '../../build/sluice'),
+    engines: ['io_uring', 'epoll'],
+    only: '',
+  };
   while (words.length > 0) {
     const word = words.shift();
     if (word === '--engine') options.engines = [words.shift()];
@@ -30,7 +34,10 @@ async function runOne(test, engine, options) {
   const scene = new Scene({engine, binary: options.binary});
   let watchdog;
   const hang = new Promise((_, reject) => {
-    watchdog = setTimeout(() => reject(new Error(`did not end within ${kTestMs / 1000} s`)), kTestMs);
+    watchdog = setTimeout(
+      () => reject(new Error(`did not end within ${kTestMs / 1000} s`)),
+      kTestMs,
+    );
   });
   let fault = null;
   try {
@@ -44,7 +51,9 @@ async function runOne(test, engine, options) {
 }
 
 const options = parseArguments(process.argv.slice(2));
-for (const file of readdirSync(here).filter((name) => name.endsWith('_test.js')).sort()) {
+for (const file of readdirSync(here)
+  .filter((name) => name.endsWith('_test.js'))
+  .sort()) {
   await import(pathToFileURL(join(here, file)));
 }
 if (!options.isList && !existsSync(options.binary)) {
@@ -53,10 +62,13 @@ if (!options.isList && !existsSync(options.binary)) {
 }
 
 // A stray rejection outside any test must not look like success.
-process.on('unhandledRejection', (error) => { console.error('stray rejection:', error); process.exitCode = 1; });
+process.on('unhandledRejection', (error) => {
+  console.error('stray rejection:', error);
+  process.exitCode = 1;
+});
 
-// A host that cannot run an engine (containers often forbid io_uring) leaves it out, in so many words;
-// an engine asked for with --engine has to be there.
+// A host that cannot run an engine (containers often forbid io_uring) leaves it out, in so many
+// words; an engine asked for with --engine has to be there.
 if (!options.isList && options.engines.length > 1) {
   for (const engine of options.engines) {
     const check = await run(options.binary, ['--check', '--engine', engine]);
@@ -73,7 +85,10 @@ for (const test of tests) {
   for (const engine of engines) {
     const name = `${test.file} ${test.name} [${engine}]`;
     if (!name.includes(options.only)) continue;
-    if (options.isList) { console.log(name); continue; }
+    if (options.isList) {
+      console.log(name);
+      continue;
+    }
     const begin = Date.now();
     const {fault, log} = await runOne(test, engine, options);
     if (!fault) {
@@ -89,5 +104,5 @@ for (const test of tests) {
 }
 await closeBrowser();
 for (const name of failed) console.log(`failed: ${name}`);
-console.log(`${passed} passed, ${failed.length} failed`);
-process.exit(failed.length > 0 || passed === 0 && !options.isList ? 1 : process.exitCode ?? 0);
+if (!options.isList) console.log(`${passed} passed, ${failed.length} failed`);
+process.exit(failed.length > 0 || (passed === 0 && !options.isList) ? 1 : (process.exitCode ?? 0));

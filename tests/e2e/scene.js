@@ -1,7 +1,7 @@
 // What one test starts: gateways, proxies, servers, streams; all of it is ended with the test.
 //
-// A gateway gets a free port below the kernel's ephemeral range (so that no outgoing connection takes
-// it in between), is stopped by its pid with SIGTERM and has to exit with 0.
+// A gateway gets a free port below the kernel's ephemeral range (so that no outgoing connection
+// takes it in between), is stopped by its pid with SIGTERM and has to exit with 0.
 import assert from 'node:assert/strict';
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -46,18 +46,29 @@ export class Program {
   constructor(command, words, options = {}) {
     this.stdout = '';
     this.stderr = '';
-    this.exit = null;  // {code, signal}
+    this.exit = null; // {code, signal}
     this.child = spawn(command, words, {stdio: ['ignore', 'pipe', 'pipe'], ...options});
-    this.child.stdout.setEncoding('utf8').on('data', (text) => { this.stdout += text; });
-    this.child.stderr.setEncoding('utf8').on('data', (text) => { this.stderr += text; });
+    this.child.stdout.setEncoding('utf8').on('data', (text) => {
+      this.stdout += text;
+    });
+    this.child.stderr.setEncoding('utf8').on('data', (text) => {
+      this.stderr += text;
+    });
     this.ended = new Promise((done, fail) => {
       this.child.once('error', fail);
-      this.child.once('close', (code, signal) => { this.exit = {code, signal}; done(this.exit); });
+      this.child.once('close', (code, signal) => {
+        this.exit = {code, signal};
+        done(this.exit);
+      });
     });
     this.ended.catch(() => {});
   }
-  get pid() { return this.child.pid; }
-  signal(name) { if (!this.exit) this.child.kill(name); }
+  get pid() {
+    return this.child.pid;
+  }
+  signal(name) {
+    if (!this.exit) this.child.kill(name);
+  }
 }
 
 // Runs a program to its end.
@@ -73,18 +84,25 @@ export class Gateway extends Program {
     this.port = port;
     this.origin = `http://127.0.0.1:${port}`;
   }
-  url(path) { return this.origin + path; }
+  url(path) {
+    return this.origin + path;
+  }
   // {status, headers, text, json}; `options` as of http.request, with body.
-  request(path, options = {}) { return request({port: this.port, path, ...options}); }
+  request(path, options = {}) {
+    return request({port: this.port, path, ...options});
+  }
 
   // Publishes and checks that it was taken; `body` is an object (sent as JSON) or {text}.
   async publish(data, {event, headers = {}} = {}) {
     const isText = typeof data === 'object' && data !== null && 'text' in data;
-    const reply = await this.request('/broadcast' + (event ? `?event=${encodeURIComponent(event)}` : ''), {
-      method: 'POST',
-      headers: {'Content-Type': isText ? 'text/plain' : 'application/json', ...headers},
-      body: isText ? data.text : JSON.stringify(data),
-    });
+    const reply = await this.request(
+      '/broadcast' + (event ? `?event=${encodeURIComponent(event)}` : ''),
+      {
+        method: 'POST',
+        headers: {'Content-Type': isText ? 'text/plain' : 'application/json', ...headers},
+        body: isText ? data.text : JSON.stringify(data),
+      },
+    );
     assert.equal(reply.status, 200, `publish: ${reply.status} ${reply.text}`);
     assert.equal(reply.json.success, true);
     return reply.json.data;
@@ -96,8 +114,13 @@ export class Gateway extends Program {
   }
   async ready() {
     await until('the gateway answers', async () => {
-      if (this.exit) throw new Error(`gateway ended with ${JSON.stringify(this.exit)}: ${this.stderr}`);
-      try { return (await this.request('/readyz')).status === 200; } catch { return false; }
+      if (this.exit)
+        throw new Error(`gateway ended with ${JSON.stringify(this.exit)}: ${this.stderr}`);
+      try {
+        return (await this.request('/readyz')).status === 200;
+      } catch {
+        return false;
+      }
     });
     return this;
   }
@@ -114,7 +137,7 @@ export class Scene {
     this.binary = binary;
     this.gateways = [];
     this.streams = [];
-    this.endings = [];  // run in reverse
+    this.endings = []; // run in reverse
   }
 
   // A folder of the test's own, gone with it.
@@ -130,7 +153,9 @@ export class Scene {
     writeFileSync(path, text, {mode: 0o600});
     return path;
   }
-  later(ending) { this.endings.push(ending); }
+  later(ending) {
+    this.endings.push(ending);
+  }
 
   // Starts the gateway's program with these words only.
   program(words) {
@@ -142,7 +167,15 @@ export class Scene {
   // A gateway that answers. `shards` is 1 unless the test wants more; `words` are further flags.
   async gateway(words = [], {port, shards = 1} = {}) {
     port ??= await freePort();
-    const all = ['--listen', `127.0.0.1:${port}`, '--engine', this.engine, '--shards', String(shards), ...words];
+    const all = [
+      '--listen',
+      `127.0.0.1:${port}`,
+      '--engine',
+      this.engine,
+      '--shards',
+      String(shards),
+      ...words,
+    ];
     const gateway = new Gateway(this.binary, all, port);
     this.gateways.push(gateway);
     await gateway.ready();
@@ -161,16 +194,25 @@ export class Scene {
     const server = http.createServer(answer);
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
-    this.later(() => { server.closeAllConnections?.(); server.close(); });
+    this.later(() => {
+      server.closeAllConnections?.();
+      server.close();
+    });
     return {port, origin: `http://127.0.0.1:${port}`};
   }
   async proxy(command, words, port) {
     const program = new Program(command, words);
-    this.later(async () => { program.signal('SIGTERM'); await program.ended; });
+    this.later(async () => {
+      program.signal('SIGTERM');
+      await program.ended;
+    });
     await until(`${command} listens`, () => {
       if (program.exit) throw new Error(`${command} ended: ${program.stderr}`);
       return new Promise((done) => {
-        const socket = net.connect(port, '127.0.0.1', () => { socket.destroy(); done(true); });
+        const socket = net.connect(port, '127.0.0.1', () => {
+          socket.destroy();
+          done(true);
+        });
         socket.once('error', () => done(false));
       });
     });
@@ -180,25 +222,52 @@ export class Scene {
   // Ends all; gives the first fault found on the way if the test itself was good.
   async end(isGood) {
     let fault = null;
-    const note = (error) => { fault ??= error; };
+    const note = (error) => {
+      fault ??= error;
+    };
     for (const stream of this.streams) {
-      try { stream.check(); } catch (error) { note(error); }
+      try {
+        stream.check();
+      } catch (error) {
+        note(error);
+      }
       stream.close();
     }
     for (const gateway of this.gateways) {
       if (gateway.exit) continue;
-      if (!isGood) { gateway.signal('SIGKILL'); await gateway.ended; continue; }
+      if (!isGood) {
+        gateway.signal('SIGKILL');
+        await gateway.ended;
+        continue;
+      }
       let watchdog;
       const late = new Promise((_, reject) => {
-        watchdog = setTimeout(() => reject(new Error('the gateway did not stop within 40 s')), 40_000);
+        watchdog = setTimeout(
+          () => reject(new Error('the gateway did not stop within 40 s')),
+          40_000,
+        );
       });
-      try { await Promise.race([gateway.stop(), late]); } catch (error) { note(error); gateway.signal('SIGKILL'); }
+      try {
+        await Promise.race([gateway.stop(), late]);
+      } catch (error) {
+        note(error);
+        gateway.signal('SIGKILL');
+      }
       clearTimeout(watchdog);
     }
     for (const ending of this.endings.reverse()) {
-      try { await ending(); } catch (error) { note(error); }
+      try {
+        await ending();
+      } catch (error) {
+        note(error);
+      }
     }
     return fault;
   }
-  log() { return this.gateways.map((gateway) => gateway.stderr + gateway.stdout).join('\n---\n').trim(); }
+  log() {
+    return this.gateways
+      .map((gateway) => gateway.stderr + gateway.stdout)
+      .join('\n---\n')
+      .trim();
+  }
 }

@@ -1,7 +1,7 @@
 // Goal: a reader that stops is cut off by its bound, and nobody else notices.
 //
-// It stops by not reading its socket. What the kernel takes before the gateway sees any lag is bounded by
-// both socket buffers, so events are published until the stats show the disconnect.
+// It stops by not reading its socket. What the kernel takes before the gateway sees any lag is
+// bounded by both socket buffers, so events are published until the stats show the disconnect.
 import assert from 'node:assert/strict';
 import {suite} from './registry.js';
 import {until} from './scene.js';
@@ -31,8 +31,16 @@ function checkWhole(events, count) {
 }
 
 for (const [reason, words] of Object.entries({
-  lag_bytes: ['--event-frame-bytes-max', '60000', '--http-body-bytes-max', '50000', '--lag-bytes-max', '65536',
-    '--log-segment-bytes', '16KiB'],
+  lag_bytes: [
+    '--event-frame-bytes-max',
+    '60000',
+    '--http-body-bytes-max',
+    '50000',
+    '--lag-bytes-max',
+    '65536',
+    '--log-segment-bytes',
+    '16KiB',
+  ],
   lag_events: ['--lag-events-max', '100'],
 })) {
   test(`cut off by ${reason}, the others get everything`, async (scene) => {
@@ -46,7 +54,8 @@ for (const [reason, words] of Object.entries({
     checkWhole(await other.take(count), count);
     const text = JSON.stringify(await gateway.stats());
     assert.match(text, new RegExp(`"${reason}[a-z_]*": ?1\\b`), text);
-    // What it got until then is a whole prefix, if not a whole last block: a reset may cut it anywhere.
+    // What it got until then is a whole prefix, if not a whole last block: a reset may cut it
+    // anywhere.
     slow.socket.resume();
     while (!slow.isEnd) await slow.changed();
     const got = slow.parser.events.slice(1);
@@ -59,8 +68,16 @@ for (const [reason, words] of Object.entries({
 }
 
 test('cut off by lag_age', async (scene) => {
-  const gateway = await scene.gateway(['--lag-age-max', '500ms', '--lag-bytes-max', '1GiB', '--log-bytes-max', '2GiB',
-    '--lag-events-max', '100000000']);
+  const gateway = await scene.gateway([
+    '--lag-age-max',
+    '500ms',
+    '--lag-bytes-max',
+    '1GiB',
+    '--log-bytes-max',
+    '2GiB',
+    '--lag-events-max',
+    '100000000',
+  ]);
   const good = await scene.stream(gateway);
   const slow = await scene.stream(gateway);
   slow.socket.pause();
@@ -70,7 +87,14 @@ test('cut off by lag_age', async (scene) => {
 });
 
 test('a reader that stops within its bounds and goes on misses nothing', async (scene) => {
-  const gateway = await scene.gateway(['--lag-bytes-max', '48MiB', '--lag-age-max', '10m', '--socket-user-timeout', '20m']);
+  const gateway = await scene.gateway([
+    '--lag-bytes-max',
+    '48MiB',
+    '--lag-age-max',
+    '10m',
+    '--socket-user-timeout',
+    '20m',
+  ]);
   const good = await scene.stream(gateway);
   const slow = await scene.stream(gateway);
   slow.socket.pause();

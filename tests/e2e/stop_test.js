@@ -1,5 +1,5 @@
-// Goal: a stop that loses nobody: told in time, streams ended after a whole event, exit 0; and a start
-// that cannot be says in one line what to do.
+// Goal: a stop that loses nobody: told in time, streams ended after a whole event, exit 0; and a
+// start that cannot be says in one line what to do.
 import assert from 'node:assert/strict';
 import {suite} from './registry.js';
 import {freePort, run, until} from './scene.js';
@@ -15,8 +15,11 @@ test('SIGTERM: goodbye with its own retry, after a whole event, exit 0', async (
     await stream.ended();
     assert.ok(!stream.isReset, 'an end, no reset');
     assert.equal(stream.parser.events.at(-1).data, '{"n":1}');
-    assert.equal(stream.parser.retries.length, 2, 'the opening\'s and the goodbye\'s');
-    assert.match(stream.raw.toString(), /\nretry: [0-9]+\n(event: sluice\.[a-z]+\ndata: [^\n]+\n\n)?$/);
+    assert.equal(stream.parser.retries.length, 2, "the opening's and the goodbye's");
+    assert.match(
+      stream.raw.toString(),
+      /\nretry: [0-9]+\n(event: sluice\.[a-z]+\ndata: [^\n]+\n\n)?$/,
+    );
   }
   assert.deepEqual(await gateway.ended, {code: 0, signal: null});
 });
@@ -29,17 +32,24 @@ test('SIGTERM while events flow ends every stream after a whole event', async (s
   const publishing = (async () => {
     while (!isOver) {
       try {
-        const reply = await gateway.request('/broadcast', {method: 'POST', body: `{"n":${accepted.length}}`});
+        const reply = await gateway.request('/broadcast', {
+          method: 'POST',
+          body: `{"n":${accepted.length}}`,
+        });
         if (reply.status === 200) accepted.push(reply.json.data.id);
         else assert.equal(reply.json.error, 'draining');
-      } catch { isOver = true; }  // the listener is gone
+      } catch {
+        isOver = true;
+      } // the listener is gone
     }
   })();
   await streams[0].take(20);
   gateway.signal('SIGTERM');
   for (const stream of streams) {
     await stream.ended();
-    const ids = stream.parser.events.filter((event) => event.type === 'message').map((event) => event.id);
+    const ids = stream.parser.events
+      .filter((event) => event.type === 'message')
+      .map((event) => event.id);
     assert.deepEqual(ids, accepted.slice(0, ids.length), 'a whole prefix of what was accepted');
   }
   isOver = true;
@@ -68,19 +78,32 @@ test('a second SIGTERM exits at once', async (scene) => {
   const gateway = await scene.gateway(['--stop-delay', '10m', '--stop-timeout', '30m']);
   await scene.stream(gateway);
   gateway.signal('SIGTERM');
-  await until('the first has been heard', async () => (await gateway.request('/readyz')).status === 503);
+  await until(
+    'the first has been heard',
+    async () => (await gateway.request('/readyz')).status === 503,
+  );
   gateway.signal('SIGTERM');
-  const {code} = await gateway.ended;  // the watchdog of the test is shorter than the delay
-  assert.notEqual(code, null, 'an exit, not the signal\'s death');
+  const {code} = await gateway.ended; // the watchdog of the test is shorter than the delay
+  assert.notEqual(code, null, "an exit, not the signal's death");
 });
 
 test('a reader that stops does not hold up the exit past --stop-timeout', async (scene) => {
-  const gateway = await scene.gateway(['--stop-spread', '0', '--stop-timeout', '1s', '--lag-bytes-max', '32MiB']);
+  const gateway = await scene.gateway([
+    '--stop-spread',
+    '0',
+    '--stop-timeout',
+    '1s',
+    '--lag-bytes-max',
+    '32MiB',
+  ]);
   const good = await scene.stream(gateway);
   const slow = await scene.stream(gateway);
   slow.socket.pause();
   const pad = 'x'.repeat(100_000);
-  for (let n = 0; n < 100; n++) { await gateway.publish({n, pad}); await good.next(); }
+  for (let n = 0; n < 100; n++) {
+    await gateway.publish({n, pad});
+    await good.next();
+  }
   gateway.signal('SIGTERM');
   assert.deepEqual(await gateway.ended, {code: 0, signal: null});
   slow.fault = null;
@@ -103,12 +126,26 @@ function checkRefusedStart({code, stderr}, pattern, what) {
 
 test('a port in use: exit 2 and a line that says what to do', async (scene) => {
   const gateway = await scene.gateway();
-  const words = ['--listen', `127.0.0.1:${gateway.port}`, '--engine', scene.engine, '--shards', '1'];
-  checkRefusedStart(await run(scene.binary, words), new RegExp(`${gateway.port}.*(in use|taken)`), 'the same user\'s');
-  await gateway.publish({n: 1});  // the first is unharmed
+  const words = [
+    '--listen',
+    `127.0.0.1:${gateway.port}`,
+    '--engine',
+    scene.engine,
+    '--shards',
+    '1',
+  ];
+  checkRefusedStart(
+    await run(scene.binary, words),
+    new RegExp(`${gateway.port}.*(in use|taken)`),
+    "the same user's",
+  );
+  await gateway.publish({n: 1}); // the first is unharmed
   const port = (await scene.server((_, reply) => reply.end())).port;
-  checkRefusedStart(await run(scene.binary, ['--listen', `127.0.0.1:${port}`, '--engine', scene.engine]),
-    new RegExp(String(port)), 'another program\'s');
+  checkRefusedStart(
+    await run(scene.binary, ['--listen', `127.0.0.1:${port}`, '--engine', scene.engine]),
+    new RegExp(String(port)),
+    "another program's",
+  );
 });
 
 test('a bad option or file: exit 2 and one line', {engines: 'one'}, async (scene) => {
@@ -134,7 +171,10 @@ test('a bad option or file: exit 2 and one line', {engines: 'one'}, async (scene
 
 test('file, environment, flags: later wins', {engines: 'one'}, async (scene) => {
   const ports = [await freePort(), await freePort(), await freePort()];
-  const file = scene.file('sluice.toml', `listen = ["127.0.0.1:${ports[0]}"]\nshards = 1\n[stream]\nheartbeat = "100ms"\n`);
+  const file = scene.file(
+    'sluice.toml',
+    `listen = ["127.0.0.1:${ports[0]}"]\nshards = 1\n[stream]\nheartbeat = "100ms"\n`,
+  );
   process.env.SLUICE_LISTEN = `127.0.0.1:${ports[1]}`;
   let gateway;
   try {
@@ -143,5 +183,5 @@ test('file, environment, flags: later wins', {engines: 'one'}, async (scene) => 
     delete process.env.SLUICE_LISTEN;
   }
   const stream = await scene.stream(gateway);
-  await stream.heartbeats(2);  // the file's, which nothing later overrode
+  await stream.heartbeats(2); // the file's, which nothing later overrode
 });

@@ -6,22 +6,26 @@
 //   comment = ":" text LF            retry = "retry: " digits LF      (no blank line after these)
 //   block = [ "event: " text LF ] 1*( "data: " text LF ) [ "id: " text LF ] LF
 //
-// So no block without data ever, no CR anywhere, and an end only after a whole line and block. A retry
-// line may also stand inside a block of the gateway's own (`sluice.` types).
+// So no block without data ever, no CR anywhere, and an end only after a whole line and block. A
+// retry line may also stand inside a block of the gateway's own (`sluice.` types).
 import assert from 'node:assert/strict';
 import net from 'node:net';
 
 export class StreamParser {
   constructor() {
     this.rest = '';
-    this.events = [];    // {type, data, id}; type is 'message' without an event line
+    this.events = []; // {type, data, id}; type is 'message' without an event line
     this.comments = 0;
     this.heartbeats = 0;
     this.retries = [];
     this.begin();
   }
-  begin() { this.block = {type: null, data: [], id: null}; }
-  isInside() { return this.block.type !== null || this.block.data.length > 0 || this.block.id !== null; }
+  begin() {
+    this.block = {type: null, data: [], id: null};
+  }
+  isInside() {
+    return this.block.type !== null || this.block.data.length > 0 || this.block.id !== null;
+  }
 
   push(text) {
     const lines = (this.rest + text).split('\n');
@@ -43,7 +47,10 @@ export class StreamParser {
       if (line === ':') this.heartbeats++;
     } else if (line.startsWith('retry: ')) {
       assert.match(line, /^retry: [0-9]+$/, say);
-      assert.ok(!this.isInside() || (block.type ?? '').startsWith('sluice.'), `retry inside a block: ${say}`);
+      assert.ok(
+        !this.isInside() || (block.type ?? '').startsWith('sluice.'),
+        `retry inside a block: ${say}`,
+      );
       this.retries.push(Number(line.slice(7)));
     } else if (line.startsWith('event: ')) {
       assert.ok(!this.isInside(), `event line not first: ${say}`);
@@ -67,30 +74,53 @@ export class StreamParser {
 }
 
 export class Stream {
-  constructor({port, path = '/stream', headers = {}, version = '1.1', host = '127.0.0.1', isProxied = false}) {
+  constructor({
+    port,
+    path = '/stream',
+    headers = {},
+    version = '1.1',
+    host = '127.0.0.1',
+    isProxied = false,
+  }) {
     this.parser = new StreamParser();
-    this.raw = Buffer.alloc(0);   // the first bytes, head included, up to 64 KiB
+    this.raw = Buffer.alloc(0); // the first bytes, head included, up to 64 KiB
     this.head = null;
     this.status = 0;
     this.headers = {};
     this.fault = null;
     this.isEnd = false;
     this.isReset = false;
-    this.isProxied = isProxied;   // a proxy may send it chunked
+    this.isProxied = isProxied; // a proxy may send it chunked
     this.taken = 0;
     this.waiting = [];
     this.decoder = new TextDecoder('utf-8', {fatal: true, ignoreBOM: true});
     this.socket = net.connect({port, host});
-    const lines = Object.entries({Host: `127.0.0.1:${port}`, Accept: 'text/event-stream', ...headers})
-      .map(([name, value]) => `${name}: ${value}\r\n`).join('');
+    const lines = Object.entries({
+      Host: `127.0.0.1:${port}`,
+      Accept: 'text/event-stream',
+      ...headers,
+    })
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join('');
     this.socket.write(`GET ${path} HTTP/${version}\r\n${lines}\r\n`);
     this.socket.on('data', (chunk) => this.receive(chunk));
     this.socket.on('end', () => this.finish());
-    this.socket.on('error', () => { this.isReset = true; this.isEnd = true; this.tell(); });
-    this.socket.on('close', () => { this.isEnd = true; this.tell(); });
+    this.socket.on('error', () => {
+      this.isReset = true;
+      this.isEnd = true;
+      this.tell();
+    });
+    this.socket.on('close', () => {
+      this.isEnd = true;
+      this.tell();
+    });
   }
-  tell() { for (const wake of this.waiting.splice(0)) wake(); }
-  changed() { return new Promise((done) => this.waiting.push(done)); }
+  tell() {
+    for (const wake of this.waiting.splice(0)) wake();
+  }
+  changed() {
+    return new Promise((done) => this.waiting.push(done));
+  }
 
   receive(chunk) {
     if (this.fault) return;
@@ -104,12 +134,18 @@ export class Stream {
         const [first, ...lines] = this.head.split('\r\n');
         this.status = Number(first.split(' ')[1]);
         for (const line of lines) {
-          this.headers[line.slice(0, line.indexOf(':')).toLowerCase()] = line.slice(line.indexOf(':') + 1).trim();
+          this.headers[line.slice(0, line.indexOf(':')).toLowerCase()] = line
+            .slice(line.indexOf(':') + 1)
+            .trim();
         }
         chunk = this.early.subarray(end + 4);
         this.early = null;
         if (!this.isProxied) {
-          assert.equal(this.headers['transfer-encoding'], undefined, 'a stream is delimited by its end');
+          assert.equal(
+            this.headers['transfer-encoding'],
+            undefined,
+            'a stream is delimited by its end',
+          );
         }
       }
       if (this.headers['transfer-encoding'] === 'chunked') chunk = this.dechunk(chunk);
@@ -128,7 +164,10 @@ export class Stream {
       if (line < 0) break;
       const size = parseInt(this.coded.subarray(0, line).toString('latin1'), 16);
       if (this.coded.length < line + 2 + size + 2) break;
-      if (size === 0) { this.isLastChunk = true; break; }
+      if (size === 0) {
+        this.isLastChunk = true;
+        break;
+      }
       parts.push(this.coded.subarray(line + 2, line + 2 + size));
       this.coded = this.coded.subarray(line + 2 + size + 2);
     }
@@ -137,7 +176,11 @@ export class Stream {
   finish() {
     if (this.isEnd) return;
     this.isEnd = true;
-    try { if (!this.fault && this.status === 200) this.parser.end(); } catch (error) { this.fault = error; }
+    try {
+      if (!this.fault && this.status === 200) this.parser.end();
+    } catch (error) {
+      this.fault = error;
+    }
     this.tell();
   }
 
@@ -178,6 +221,10 @@ export class Stream {
     while (!this.isEnd) await this.changed();
     if (this.fault) throw this.fault;
   }
-  check() { if (this.fault) throw this.fault; }
-  close() { this.socket.destroy(); }
+  check() {
+    if (this.fault) throw this.fault;
+  }
+  close() {
+    this.socket.destroy();
+  }
 }

@@ -1,5 +1,5 @@
-// Goal: the bytes of a stream, from its head to its end. All streams of all tests are read by the strict
-// parser of stream.js; here stand the parts that only happen on purpose.
+// Goal: the bytes of a stream, from its head to its end. All streams of all tests are read by the
+// strict parser of stream.js; here stand the parts that only happen on purpose.
 import assert from 'node:assert/strict';
 import {suite} from './registry.js';
 import {until} from './scene.js';
@@ -12,8 +12,10 @@ test('opens with exactly these bytes', async (scene) => {
   for (const path of ['/stream', '/api/v1/sso/stream', '/stream?x=1']) {
     const stream = await scene.stream(gateway, {path});
     const text = stream.raw.toString('latin1');
-    const match = new RegExp('^HTTP/1\\.1 200 OK\\r\\n(?:[A-Za-z-]+: [^\\r\\n]+\\r\\n)+\\r\\n:ok\\nretry: ([0-9]+)\\n' +
-      'event: sluice\\.open\\ndata: (\\{"id":"[^"]+"\\})\\nid: ([^\\n]+)\\n\\n$').exec(text);
+    const match = new RegExp(
+      '^HTTP/1\\.1 200 OK\\r\\n(?:[A-Za-z-]+: [^\\r\\n]+\\r\\n)+\\r\\n:ok\\nretry: ([0-9]+)\\n' +
+        'event: sluice\\.open\\ndata: (\\{"id":"[^"]+"\\})\\nid: ([^\\n]+)\\n\\n$',
+    ).exec(text);
     assert.ok(match, text);
     assert.ok(Number(match[1]) >= 2000 && Number(match[1]) <= 4000, `retry: ${match[1]}`);
     assert.equal(JSON.parse(match[2]).id, match[3]);
@@ -23,7 +25,10 @@ test('opens with exactly these bytes', async (scene) => {
     assert.equal(stream.headers.connection.toLowerCase(), 'close');
     assert.equal(stream.headers['access-control-allow-origin'], '*');
     assert.equal(stream.headers['content-length'], undefined);
-    assert.ok(Math.abs(Date.parse(stream.headers.date) - Date.now()) < 120_000, stream.headers.date);
+    assert.ok(
+      Math.abs(Date.parse(stream.headers.date) - Date.now()) < 120_000,
+      stream.headers.date,
+    );
   }
 });
 
@@ -47,6 +52,21 @@ test('sluice.open names the newest event before the stream', async (scene) => {
   assert.equal((await stream.next()).id, third.id);
 });
 
+test('a restart gives no id out twice, and takes a reader that holds an old one', async (scene) => {
+  let gateway = await scene.gateway();
+  const before = [];
+  for (let n = 0; n < 5; n++) before.push((await gateway.publish({n})).id);
+  await gateway.stop();
+  gateway = await scene.gateway([], {port: gateway.port});
+  for (const id of [before.at(-1), 'not-ours', '\u00e9', 'x'.repeat(1000), '']) {
+    const stream = await scene.stream(gateway, {headers: {'Last-Event-ID': id}});
+    const {id: next} = await gateway.publish({id});
+    assert.equal((await stream.next()).id, next);
+    assert.ok(!before.includes(next));
+    before.push(next);
+  }
+});
+
 test('an event is these bytes', async (scene) => {
   const gateway = await scene.gateway();
   const stream = await scene.stream(gateway);
@@ -55,8 +75,10 @@ test('an event is these bytes', async (scene) => {
   await stream.next();
   const b = await gateway.publish({text: 'one\r\ntwo'}, {event: 'note'});
   await stream.next();
-  assert.equal(stream.raw.subarray(opening).toString(),
-    `data: {"n":1}\nid: ${a.id}\n\nevent: note\ndata: one\ndata: two\nid: ${b.id}\n\n`);
+  assert.equal(
+    stream.raw.subarray(opening).toString(),
+    `data: {"n":1}\nid: ${a.id}\n\nevent: note\ndata: one\ndata: two\nid: ${b.id}\n\n`,
+  );
 });
 
 test('a heartbeat is the line ":" and nothing else', async (scene) => {
@@ -82,7 +104,7 @@ test('--max-stream-age ends a stream after a whole block, with its own retry', a
   assert.match(JSON.stringify(await gateway.stats()), /"stream_age[a-z_]*": ?1\b/);
 });
 
-test('full: a 200 that says so and when to come back; 503 for those that are no EventSource', async (scene) => {
+test('full: a 200 that says when to come back; 503 for no EventSource', async (scene) => {
   const gateway = await scene.gateway(['--stream-subscribers-max', '1']);
   const first = await scene.stream(gateway);
   const refused = new Stream({port: gateway.port});
@@ -126,9 +148,22 @@ test('stats: schema 1, subscribers a number at the top', async (scene) => {
   assert.equal(stats.subscribers, 5);
   assert.equal(stats.deliveries_total, 15);
   assert.equal(stats.shards.length, 2);
-  assert.equal(JSON.stringify(stats.engine).includes(scene.engine), true, 'the forced engine really runs');
+  assert.equal(
+    JSON.stringify(stats.engine).includes(scene.engine),
+    true,
+    'the forced engine really runs',
+  );
   const text = JSON.stringify(stats);
-  for (const word of ['uptime', 'sends_total', 'refus', 'disconnect', 'lag', 'ring', 'p99', 'bytes']) {
+  for (const word of [
+    'uptime',
+    'sends_total',
+    'refus',
+    'disconnect',
+    'lag',
+    'ring',
+    'p99',
+    'bytes',
+  ]) {
     assert.ok(text.includes(word), `${word} in ${text}`);
   }
   const pretty = await gateway.request('/stats?pretty');
