@@ -55,8 +55,9 @@ TEST_P(GatewayTest, RunsTheEngineThatWasAskedFor) {
   Start();
   const bool is_io_uring = GetParam().engine == EngineChoice::kIoUring;
   EXPECT_EQ(gateway_->engine_name(), is_io_uring ? "io_uring" : "epoll");
-  EXPECT_EQ(Stats()["shards"].size(), GetParam().shards);
-  for (const auto& shard : Stats()["shards"]) {
+  const nlohmann::json stats = Stats();
+  EXPECT_EQ(stats["shards"].size(), GetParam().shards);
+  for (const auto& shard : stats["shards"]) {
     EXPECT_EQ(shard["engine"], is_io_uring ? "io_uring" : "epoll");
   }
 }
