@@ -160,6 +160,31 @@ TEST_P(GatewayTest, AReaderThatStopsIsCutOffAndDelaysNobody) {
   EXPECT_EQ(Stats()["subscribers"], 1);
 }
 
+TEST_P(GatewayTest, AFullLogCutsTheReaderFurthestBehind) {
+  options_.shards = 1;
+  options_.log_bytes_max = 1024 * 1024;
+  options_.lag_bytes_max = 1000 * 1024;  // just under: the segments held are more than the lag
+  options_.frame_bytes_max = 64 * 1024;
+  Start();
+  TestClient stopped(address_, 4096);
+  ASSERT_TRUE(stopped.Subscribe());
+  TestClient reader(address_);
+  ASSERT_TRUE(reader.Subscribe());
+  const std::string data = "\"" + std::string(8000, 'x') + "\"";
+  TestClient publisher(address_);
+  uint64_t cut = 0;
+  for (int n = 0; n < 4000 && cut == 0; ++n) {
+    const auto reply = publisher.Post(data);
+    ASSERT_EQ(reply.status, 200) << reply.body;
+    ASSERT_EQ(reader.NextData(), data);
+    cut = Stats()["disconnects_total"]["log_budget"];
+  }
+  EXPECT_EQ(cut, 1u);
+  EXPECT_LE(Stats()["log"]["highest_bytes"], 1024 * 1024 + 256 * 1024);
+  EXPECT_FALSE(gateway_->Warnings().empty());
+  EXPECT_TRUE(gateway_->Warnings().empty());  // told once
+}
+
 TEST_P(GatewayTest, LargeEventsPassWhole) {
   Start();
   TestClient reader(address_);
