@@ -1,6 +1,6 @@
 // sluice: the command line around the gateway.
 //
-// Exit: 0 after an orderly stop, 1 if connections had to be cut off, 2 if it could not start.
+// Exit: 0 after a stop, 1 if a second signal cut it short, 2 if it could not start.
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -20,7 +20,7 @@ extern char** environ;
 
 namespace {
 
-constexpr int kExitCutOff = 1;
+constexpr int kExitCutShort = 1;
 constexpr int kExitCannotStart = 2;
 
 int Fail(const sluice::Status& status) {
@@ -77,13 +77,12 @@ int Serve(const sluice::CommandLine& command_line) {
     int again;
     sigwait(&signals, &again);
     spdlog::warn("a second signal: exiting at once");
-    _exit(kExitCutOff);
+    _exit(kExitCutShort);
   }).detach();
-  const bool is_clean = gateway->Stop();
-  if (!is_clean) spdlog::warn("connections were cut off at stop.timeout");
+  if (!gateway->Stop()) spdlog::warn("connections were cut off at stop.timeout");
   gateway.reset();
   spdlog::info("stopped");
-  return is_clean ? 0 : kExitCutOff;
+  return 0;
 }
 
 }  // namespace

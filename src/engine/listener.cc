@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -96,6 +97,20 @@ int BindTcp(const ListenAddress& address, bool is_shared) {
   return fd;
 }
 
+// A gateway that was killed leaves its io_uring accepts to the kernel, which ends them, and with
+// them its listening sockets, a little after the process (seen on Linux 6.18): its successor waits
+// for it.
+int BindWhenFree(const ListenAddress& address) {
+  constexpr int kTries = 20;
+  constexpr timespec kBetween{0, 50'000'000};
+  int fd = BindTcp(address, /*is_shared=*/false);
+  for (int i = 1; i < kTries && fd == -EADDRINUSE; ++i) {
+    nanosleep(&kBetween, nullptr);
+    fd = BindTcp(address, /*is_shared=*/false);
+  }
+  return fd;
+}
+
 void CloseAll(std::vector<int>* fds) {
   for (int fd : *fds) close(fd);
   fds->clear();
@@ -105,7 +120,7 @@ Status OpenTcp(ListenAddress* address, uint32_t count, const EngineOptions& opti
                std::vector<int>* listening_fds) {
   // Without SO_REUSEPORT a port that anybody listens on is refused. The probe is closed before the
   // real sockets listen, as a socket bound beside them would be in their way.
-  int probe = BindTcp(*address, /*is_shared=*/false);
+  int probe = BindWhenFree(*address);
   if (probe < 0) return CannotListen(*address, -probe);
   if (address->port == 0) {
     sockaddr_storage storage;

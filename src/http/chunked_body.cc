@@ -55,7 +55,8 @@ void ChunkedBody::CountFraming() {
 }
 
 void ChunkedBody::TakeSizeDigit(int digit) {
-  CountFraming();  // leading zeros are endless too
+  // Leading zeros are endless too; other digits are bounded by the size they make.
+  if (chunk_bytes_ == 0 && digit == 0) CountFraming();
   chunk_bytes_ = chunk_bytes_ * 16 + static_cast<uint64_t>(digit);
   if (chunk_bytes_ <= body_bytes_max_ - body_bytes_) return;
   fault_.emplace(Refusal::kBodyTooLarge, "the body is longer than " +

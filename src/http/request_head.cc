@@ -271,7 +271,17 @@ bool IsHost(std::string_view host) {
   for (const char c : host) {
     if (!kIsHostByte[static_cast<uint8_t>(c)]) return false;
   }
-  return true;
+  size_t end = host.find(':');
+  if (host.starts_with('[')) {
+    end = host.find(']');
+    if (end == host.npos || end == 1) return false;
+    ++end;
+  } else if (host.substr(0, end).find_first_of("[]") != host.npos) {
+    return false;
+  }
+  if (end >= host.size()) return true;
+  const std::string_view port = host.substr(end + 1);
+  return host[end] == ':' && port.size() <= 5 && port.find_first_not_of("0123456789") == port.npos;
 }
 
 // What needs the whole head: fields that must stand once, and how long the body is.

@@ -95,8 +95,9 @@ void AddFields(std::vector<RequestVector>* v) {
   bad("bare LF as the end", "Foo: a\r\n\n");
   bad("two Hosts", "Host: localhost\r\n");
   bad("two Hosts that differ", "hOST: evil\r\n");
-  for (const char* host : {"a b", "user@localhost", "localhost/", "a,b", "localhost?", "a\\b",
-                           "a\tb", "caf\xc3\xa9"}) {
+  for (const char* host :
+       {"a b", "user@localhost", "localhost/", "a,b", "localhost?", "a\\b", "a\tb", "caf\xc3\xa9",
+        "[::1", "[]", "[::1]x", "a:b:c", "a:port", "localhost:8a", "localhost:999999", "a]"}) {
     v->push_back({"Host that is none",
                   "GET /healthz HTTP/1.1\r\nHost: " + string(host) + "\r\n\r\n" + kNext,
                   {400},

@@ -200,5 +200,17 @@ TEST_F(SessionTest, TakesALargeBodyInPieces) {
   EXPECT_TRUE(fixture_.services.published[0].second == data);
 }
 
+// The bound on framing once counted every digit of every size: small pieces were refused with 431.
+TEST_F(SessionTest, TakesALargeBodyInManySmallChunks) {
+  Receive("POST /broadcast HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (int i = 0; i < 20'000; ++i) {
+    Receive("32\r\n11111111111111111111111111111111111111111111111111\r\n");
+  }
+  Receive("0\r\n\r\n");
+  EXPECT_EQ(StatusesOf(TakeAll()), std::vector<int>{200});
+  ASSERT_EQ(fixture_.services.published.size(), 1u);
+  EXPECT_EQ(fixture_.services.published[0].second, std::string(1'000'000, '1'));
+}
+
 }  // namespace
 }  // namespace sluice::http
