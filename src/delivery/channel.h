@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/block_vector.h"
 #include "base/fifo.h"
 #include "base/reason.h"
 #include "base/slot_array.h"
@@ -158,7 +159,7 @@ class Channel {
   Log log_;
   SendBatch batch_;
 
-  std::vector<Reader> flowing_;
+  BlockVector<Reader> flowing_;
   uint32_t position_ = 0;   // of the sweep in flowing_
   uint32_t remaining_ = 0;  // visits until everybody has had all that is in the log
   uint64_t visits_ = 0;     // ever

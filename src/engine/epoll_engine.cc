@@ -72,7 +72,8 @@ EpollEngine::EpollEngine(const EngineOptions&, uint32_t connections_max)
     : connections_max_(connections_max), edges_(kEdgesMax), arena_(new char[kArenaBytes]) {}
 
 EpollEngine::~EpollEngine() {
-  for (const Slot& slot : slots_) {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
     if (slot.fd >= 0) close(slot.fd);
   }
   if (wake_fd_ >= 0) close(wake_fd_);
@@ -290,7 +291,7 @@ bool EpollEngine::AcceptOne(const Listener& listener, EngineEvent* event) {
   event->listener = listener.listener;
   uint32_t index = free_slots_.empty() ? static_cast<uint32_t>(slots_.size()) : free_slots_.back();
   if (fd >= 0) {
-    if (index == slots_.size()) slots_.emplace_back();
+    if (index == slots_.size()) slots_.push_back({});
     epoll_event registration{EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                              {.u64 = Tag(index, slots_[index].generation)}};
     if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &registration) == 0) {

@@ -17,6 +17,7 @@
 #include <span>
 #include <vector>
 
+#include "base/block_vector.h"
 #include "engine/engine.h"
 
 namespace sluice {
@@ -90,7 +91,7 @@ class EpollEngine final : public Engine {
   bool is_woken_ = false;
   int64_t accept_resume_ns_ = 0;
   uint32_t connections_ = 0;
-  std::vector<Slot> slots_;
+  BlockVector<Slot> slots_;
   std::vector<uint32_t> free_slots_;
   std::vector<Listener> listeners_;
   std::vector<ConnectionId> ready_;
