@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 
 #include "base/check.h"
@@ -110,7 +109,8 @@ void FaultyServer::OnEvent(const std::string& body) {
   const bool is_wrong = options_.fault != Fault::kNone && events_ % options_.every == 0;
   if (is_wrong && options_.fault == Fault::kDelay && injected_ == 0) {
     ++injected_;
-    std::this_thread::sleep_for(std::chrono::milliseconds(options_.delay_ms));
+    pollfd stop{stop_fd_, POLLIN, 0};
+    ::poll(&stop, 1, options_.delay_ms);  // stands still, as a stalled server does
   }
   const std::vector<int> streams = streams_;
   for (const int fd : streams) {
