@@ -29,7 +29,7 @@ figcaption{font-weight:600;font-size:.95rem}
 svg{display:block;width:100%;height:auto;overflow:visible}
 svg text{fill:var(--soft);font-size:11px}
 .axis{stroke:var(--line)}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto;margin:.8rem 0}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem;white-space:nowrap}
 th,td{padding:.25rem .7rem .25rem 0;border-bottom:1px solid var(--line);text-align:right}
 th:first-child,td:first-child{text-align:left}
@@ -48,7 +48,7 @@ constexpr std::string_view kAfter = R"html(</script>
 const result = JSON.parse(document.getElementById('result').textContent);
 const page = document.getElementById('page');
 const color = i => `var(--c${i % 6})`;
-const short = n => n >= 1e6 ? (n / 1e6).toFixed(2) + ' M' : n >= 1e4 ? (n / 1e3).toFixed(0) + ' k'
+const short = n => n === 0 ? '0' : n >= 1e6 ? (n / 1e6).toFixed(2) + ' M' : n >= 1e4 ? (n / 1e3).toFixed(0) + ' k'
   : n >= 100 ? n.toFixed(0) : n >= 1 ? n.toFixed(1) : n.toFixed(3);
 function add(parent, tag, text, attributes) {
   const made = parent.appendChild(document.createElement(tag));
