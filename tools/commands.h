@@ -11,6 +11,7 @@ namespace sluice::bench {
 
 void AddFanout(CLI::App* app, int* exit_status);
 void AddBurst(CLI::App* app, int* exit_status);
+void AddCompare(CLI::App* app, int* exit_status);
 void AddConnect(CLI::App* app, int* exit_status);
 void AddIdle(CLI::App* app, int* exit_status);
 void AddFloor(CLI::App* app, int* exit_status);

@@ -8,12 +8,6 @@
 #include "base/clock.h"
 
 namespace sluice::bench {
-namespace {
-
-constexpr int64_t kStallNs = 15 * kNsPerSecond;  // without one more subscriber: given up
-
-}  // namespace
-
 void SleepUntil(int64_t at_ns) {
   const timespec at{at_ns / kNsPerSecond, at_ns % kNsPerSecond};
   while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr) != 0) {
@@ -104,7 +98,7 @@ Status Crew::Join(const std::function<void()>& tick, double* seconds) {
       joined = now_joined;
       moved_ns = now_ns;
     }
-    has_failed |= now_ns - moved_ns > kStallNs;
+    has_failed |= now_ns - moved_ns > static_cast<int64_t>(plan_.join_stall_s * 1e9);
   }
   *seconds = static_cast<double>(MonotonicNs() - begin_ns) / 1e9;
   if (has_all) return Status::Ok();

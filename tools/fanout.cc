@@ -60,6 +60,7 @@ Status Run::Prepare() {
   plan_.has_storm = options_.has_storm;
   plan_.subscribers = options_.subscribers;
   plan_.slow = options_.slow;
+  plan_.join_stall_s = options_.join_stall_s;
   plan_.cpus = options_.cpus;
   plan_.threads = options_.threads;
   Status status = MakeTarget(options_.stream_url, options_.publish_url, options_.publish_body,

@@ -32,6 +32,7 @@ struct FanoutOptions {
   double warmup_s = 2;
   double drain_s = 5;  // without any delivery, before what is missing is called lost
   double settle_s = 0.5;
+  double join_stall_s = 15;  // without one more subscriber joined: given up
   uint32_t threads = 1;
   std::vector<int> cpus;
   std::string engine = "auto";

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "fanout.h"
 #include "report.h"
+#include "report_page.h"
 
 namespace sluice::bench {
 namespace {
@@ -16,6 +17,9 @@ int Fanout(const FanoutOptions& options) {
   if (!status.ok()) return ExitStatus(status);
   PrintTable(report);
   if (!options.json_file.empty()) status = WriteFile(options.json_file, ToJson(report));
+  if (status.ok() && !options.html_file.empty()) {
+    status = WriteFile(options.html_file, ReportPage(ToJson(report)));
+  }
   if (!status.ok()) return ExitStatus(status);
   return report.passed ? 0 : 1;
 }
@@ -34,6 +38,7 @@ void AddFanout(CLI::App* app, int* exit_status) {
   AddLoadOptions(fanout, &o, rate.get());
   fanout->add_option("--slow", o.slow, "more subscribers that never read");
   fanout->add_option("--churn", o.churn, "reconnects a second");
+  fanout->add_option("--html", o.html_file, "writes a page there");
   fanout->add_flag("--storm", o.has_storm, "all reconnect at once, in the middle");
   fanout->callback([options, rate, exit_status] {
     ReadRate(*rate, options.get());

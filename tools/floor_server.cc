@@ -98,7 +98,6 @@ void FloorServer::Serve() {
         OnReadable(events[i].data.fd);
       }
     }
-    if (!unanswered_.empty() && unanswered_.size() >= options_.joined) Sweep();
   }
 }
 
@@ -129,7 +128,7 @@ void FloorServer::OnReadable(int fd) {
   if (text.starts_with("GET")) {
     if (text.ends_with("\r\n\r\n")) AddStream(fd);
   } else {
-    TakeRequest(fd, &text);
+    if (TakeRequest(fd, &text) && unanswered_.size() >= options_.joined) Sweep();
   }
 }
 

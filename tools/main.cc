@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
   int exit_status = 2;
   sluice::bench::AddFanout(&app, &exit_status);
   sluice::bench::AddBurst(&app, &exit_status);
+  sluice::bench::AddCompare(&app, &exit_status);
   sluice::bench::AddConnect(&app, &exit_status);
   sluice::bench::AddIdle(&app, &exit_status);
   sluice::bench::AddFloor(&app, &exit_status);

@@ -37,6 +37,7 @@ struct RunPlan {
   uint32_t subscribers = 0;  // of all threads, the stopped ones not counted
   uint32_t slow = 0;         // subscribers that stop reading
   uint32_t threads = 1;
+  double join_stall_s = 15;       // without one more subscriber joined: given up
   uint32_t connecting_max = 128;  // connections being made at a time, a thread
   std::vector<int> cpus;
 };

@@ -1,5 +1,5 @@
-// Goal: a publish is acknowledged exactly when its event has a place on the ring; each refusal is told
-// by its word, and a full ring is tried once more after this shard has drained its own share.
+// Goal: a publish is acknowledged exactly when its event has a place on the ring; each refusal is
+// told by its word, and a full ring is tried once more after this shard has drained its own share.
 #include "publish/ring_publisher.h"
 
 #include <gtest/gtest.h>

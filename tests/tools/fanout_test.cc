@@ -1,0 +1,185 @@
+// The meter against a server that is wrong on purpose: it must report exactly that fault, as often
+// as it was done, and nothing else; on both of its engines.
+#include "fanout.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "crew.h"
+#include "faulty_server.h"
+
+namespace sluice::bench {
+namespace {
+
+constexpr uint32_t kSubscribers = 8;
+
+class Meter : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    std::string reason;
+    if (std::string(GetParam()) == "io_uring" && !IoUringWorks(&reason)) GTEST_SKIP() << reason;
+  }
+
+  static FanoutOptions Options(const FaultyServer& server) {
+    FanoutOptions options;
+    options.stream_url = server.stream_url();
+    options.publish_url = server.publish_url();
+    options.subscribers = kSubscribers;
+    options.rate = 200;
+    options.publishers = 1;  // so that the publishing order of all events is defined
+    options.duration_s = 0.5;
+    options.warmup_s = 0.1;
+    options.drain_s = 1;
+    options.settle_s = 0.1;
+    options.engine = GetParam();
+    options.is_quiet = true;
+    return options;
+  }
+  static FanoutReport Run(const FanoutOptions& options) {
+    FanoutReport report;
+    const Status status = RunFanout(options, &report);
+    EXPECT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(report.engine, GetParam());
+    EXPECT_GT(report.events_accepted, 100u);
+    return report;
+  }
+  static void ExpectFaults(const FanoutReport& report, const Faults& wanted) {
+    EXPECT_EQ(report.faults.lost, wanted.lost);
+    EXPECT_EQ(report.faults.repeated, wanted.repeated);
+    EXPECT_EQ(report.faults.reordered, wanted.reordered);
+    EXPECT_EQ(report.faults.corrupted, wanted.corrupted);
+    EXPECT_EQ(report.passed, wanted.total() == 0);
+  }
+};
+
+TEST_P(Meter, PassesAServerThatIsRight) {
+  FaultyServer server({});
+  const FanoutReport report = Run(Options(server));
+  ExpectFaults(report, {});
+  EXPECT_EQ(report.deliveries, report.events_accepted * kSubscribers);
+}
+
+TEST_P(Meter, ReadsChunkedStreamsCutAnywhere) {
+  FaultyServer server({.is_chunked = true});
+  const FanoutReport report = Run(Options(server));
+  ExpectFaults(report, {});
+  EXPECT_EQ(report.deliveries, report.events_accepted * kSubscribers);
+}
+
+TEST_P(Meter, JudgesOverSeveralThreads) {
+  FaultyServer server({.fault = Fault::kLose});
+  FanoutOptions options = Options(server);
+  options.threads = 3;
+  const FanoutReport report = Run(options);
+  ASSERT_GT(server.injected(), 0u);
+  ExpectFaults(report, {.lost = server.injected()});
+}
+
+TEST_P(Meter, ReportsLostEvents) {
+  FaultyServer server({.fault = Fault::kLose});
+  const FanoutReport report = Run(Options(server));
+  ASSERT_GT(server.injected(), 0u);
+  ExpectFaults(report, {.lost = server.injected()});
+}
+
+TEST_P(Meter, ReportsEventsLostToAll) {
+  FaultyServer server({.fault = Fault::kLose, .hits_all = true});
+  const FanoutReport report = Run(Options(server));
+  ASSERT_GT(server.injected(), 0u);
+  ExpectFaults(report, {.lost = server.injected()});
+}
+
+TEST_P(Meter, ReportsRepeatedEvents) {
+  FaultyServer server({.fault = Fault::kRepeat});
+  const FanoutReport report = Run(Options(server));
+  ASSERT_GT(server.injected(), 0u);
+  ExpectFaults(report, {.repeated = server.injected()});
+}
+
+TEST_P(Meter, ReportsEventsRepeatedToAll) {
+  FaultyServer server({.fault = Fault::kRepeat, .hits_all = true, .is_chunked = true});
+  const FanoutReport report = Run(Options(server));
+  ASSERT_GT(server.injected(), 0u);
+  ExpectFaults(report, {.repeated = server.injected()});
+}
+
+TEST_P(Meter, ReportsReorderedEvents) {
+  FaultyServer server({.fault = Fault::kReorder});
+  const FanoutReport report = Run(Options(server));
+  ASSERT_GT(server.injected(), 0u);
+  // The very last event of the run may still be held back: that one is lost.
+  EXPECT_LE(report.faults.lost, 1u);
+  ExpectFaults(report, {.lost = report.faults.lost, .reordered = server.injected()});
+}
+
+TEST_P(Meter, ReportsEventsReorderedForAll) {
+  FaultyServer server({.fault = Fault::kReorder, .hits_all = true});
+  const FanoutReport report = Run(Options(server));
+  ASSERT_GT(server.injected(), 0u);
+  EXPECT_LE(report.faults.lost, kSubscribers);
+  ExpectFaults(report, {.lost = report.faults.lost, .reordered = server.injected()});
+}
+
+TEST_P(Meter, ReportsCorruptedEvents) {
+  FaultyServer server({.fault = Fault::kCorrupt});
+  const FanoutReport report = Run(Options(server));
+  ASSERT_GT(server.injected(), 0u);
+  ExpectFaults(report, {.corrupted = server.injected()});
+}
+
+TEST_P(Meter, ReportsEventsCorruptedForAll) {
+  FaultyServer server({.fault = Fault::kCorrupt, .hits_all = true});
+  const FanoutReport report = Run(Options(server));
+  ASSERT_GT(server.injected(), 0u);
+  ExpectFaults(report, {.corrupted = server.injected()});
+}
+
+// Open loop: latency counts from when an event was due. A server that stands still for 300 ms at
+// 200 events a second delays some 60 events; a closed loop would have seen one.
+TEST_P(Meter, AStalledServerCannotHide) {
+  FaultyServer server({.fault = Fault::kDelay, .every = 60, .delay_ms = 300});
+  FanoutOptions options = Options(server);
+  options.duration_s = 1;
+  const FanoutReport report = Run(options);
+  ASSERT_EQ(server.injected(), 1u);
+  ExpectFaults(report, {});
+  EXPECT_GE(report.latency.max(), 290'000'000u);
+  // At least those due in the first half of the stall waited for its second half.
+  EXPECT_GE(report.latency.At(0.95), 100'000'000u);
+}
+
+TEST_P(Meter, TakesARefusalForNowAsNoLoss) {
+  FaultyServer server({.fault = Fault::kRefuse});
+  const FanoutReport report = Run(Options(server));
+  ASSERT_GT(server.injected(), 0u);
+  EXPECT_EQ(report.publishes_retried, server.injected());
+  ExpectFaults(report, {});
+}
+
+TEST_P(Meter, ReportsAStreamThatEnds) {
+  FaultyServer server({.fault = Fault::kHangUp, .every = 100});
+  const FanoutReport report = Run(Options(server));
+  ASSERT_EQ(server.injected(), 1u);
+  EXPECT_EQ(report.disconnected, 1u);
+  EXPECT_GT(report.faults.lost, 0u);
+  EXPECT_FALSE(report.passed);
+}
+
+TEST_P(Meter, RefusesARunThatCouldNotBeMade) {
+  FanoutOptions options;
+  options.stream_url = "http://127.0.0.1:1/stream";
+  options.publish_url = "http://127.0.0.1:1/broadcast";
+  options.subscribers = 1;
+  options.join_stall_s = 0.3;
+  options.engine = GetParam();
+  options.is_quiet = true;
+  FanoutReport report;
+  EXPECT_EQ(RunFanout(options, &report).code(), StatusCode::kUnavailable);
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, Meter, testing::Values("io_uring", "epoll"),
+                         [](const auto& engine) { return std::string(engine.param); });
+
+}  // namespace
+}  // namespace sluice::bench

@@ -1,0 +1,60 @@
+// A small event-stream server that does one thing wrong, on purpose, and counts how often it did.
+//
+// Every `every`-th event is mistreated, for the newest subscriber or for all. Everything else it
+// does right, so what the meter reports must be exactly what the server counted.
+//
+// Thread: serves on one of its own; `injected` may be read by any. Ends with the object.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace sluice::bench {
+
+enum class Fault { kNone, kLose, kRepeat, kReorder, kCorrupt, kDelay, kRefuse, kHangUp };
+
+struct FaultyOptions {
+  Fault fault = Fault::kNone;
+  uint32_t every = 10;
+  bool hits_all = false;    // or only the newest subscriber
+  bool is_chunked = false;  // chunked transfer encoding, chunk heads cut in two
+  int delay_ms = 300;       // of kDelay, once, at event `every`
+};
+
+class FaultyServer {
+ public:
+  explicit FaultyServer(const FaultyOptions& options);
+  ~FaultyServer();
+  FaultyServer(const FaultyServer&) = delete;
+  FaultyServer& operator=(const FaultyServer&) = delete;
+
+  std::string stream_url() const { return base_ + "/stream"; }
+  std::string publish_url() const { return base_ + "/broadcast"; }
+  // How often a subscriber was wronged.
+  uint64_t injected() const { return injected_.load(); }
+
+ private:
+  void Serve();
+  void Accept();
+  void OnReadable(int fd);
+  void OnEvent(const std::string& body);
+  void Write(int fd, const std::string& frame);
+  void Mistreat(int fd, const std::string& frame);
+
+  const FaultyOptions options_;
+  int listener_ = -1;
+  int stop_fd_ = -1;
+  std::string base_;
+  std::map<int, std::string> requests_;  // of connections that are no stream
+  std::vector<int> streams_;
+  std::map<int, std::string> held_;  // kReorder: the frame that comes one too late
+  uint64_t events_ = 0;
+  std::atomic<uint64_t> injected_{0};
+  std::thread thread_;
+};
+
+}  // namespace sluice::bench

@@ -1,0 +1,138 @@
+// Goal: no way of cutting a stream changes the verdict. Method: one stream with everything in it
+// (head, comments, retry, named blocks, blocks without data, CRLF), cut at random from a seed,
+// plain and chunked, for several subscribers in turn; a failure prints the seed.
+#include "stream_checker.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+namespace sluice::bench {
+namespace {
+
+constexpr size_t kBytes = 90;
+constexpr char kPlainHead[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+constexpr char kChunkedHead[] =
+    "HTTP/1.1 200 OK\r\ntransfer-encoding:  Chunked\r\nCONTENT-TYPE: text/event-stream\r\n\r\n";
+
+std::string Frame(const PayloadFormat& format, uint32_t number) {
+  std::string payload(kBytes, ' ');
+  format.Write({0, number, 1'000 + number}, payload.data());
+  return "id: 7-" + std::to_string(number) + "\ndata: " + payload + "\n\n";
+}
+
+std::string Chunked(const std::string& body, std::mt19937* random) {
+  std::string text;
+  for (size_t at = 0; at < body.size();) {
+    const size_t length = std::min<size_t>(body.size() - at, 1 + (*random)() % 200);
+    char size[32];
+    std::snprintf(size, sizeof size, "%zx\r\n", length);
+    text += size + body.substr(at, length) + "\r\n";
+    at += length;
+  }
+  return text;
+}
+
+Faults Settled(const StreamChecker& checker, const StreamState& state, uint64_t unseen = 0) {
+  return checker.Settle(
+      state, [](uint32_t, uint32_t) { return true; }, unseen);
+}
+
+TEST(StreamChecker, SeesTheSameHoweverTheStreamIsCut) {
+  const PayloadFormat format(kBytes, 3, 0);
+  constexpr uint32_t kEvents = 60;
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    std::mt19937 random(seed);
+    StreamChecker checker(format, 1 << 20);
+    checker.SetWindow({0, 1'000'000});
+    for (int subscriber = 0; subscriber < 4; ++subscriber) {
+      std::string body = ":ok\nretry: 3000\nevent: sluice.open\ndata: {}\n\n";
+      for (uint32_t i = 0; i < kEvents; ++i) {
+        if (random() % 5 == 0) body += ":\n";
+        if (random() % 9 == 0) body += "event: nothing\r\n\r\n";
+        if (random() % 9 == 0) body += "\n";
+        body += Frame(format, i);
+      }
+      const bool is_chunked = random() % 2 == 0;
+      const std::string text =
+          is_chunked ? kChunkedHead + Chunked(body, &random) : kPlainHead + body;
+      StreamState state;
+      checker.Begin(&state, false);
+      for (size_t at = 0; at < text.size();) {
+        const size_t length = std::min<size_t>(text.size() - at, 1 + random() % 700);
+        ASSERT_TRUE(checker.Feed(&state, std::string_view(text).substr(at, length), 5'000))
+            << checker.problem() << ", seed " << seed;
+        at += length;
+      }
+      ASSERT_EQ(state.events, kEvents) << "seed " << seed;
+      ASSERT_EQ(Settled(checker, state).total(), 0u) << "seed " << seed;
+    }
+    ASSERT_EQ(checker.log().size(), kEvents);
+    ASSERT_EQ(checker.counts().deliveries, uint64_t{4} * kEvents);
+    ASSERT_EQ(checker.counts().deliveries_measured, uint64_t{4} * kEvents);
+    ASSERT_EQ(checker.latency().count(), uint64_t{4} * kEvents);
+  }
+}
+
+TEST(StreamChecker, AReaderFarBehindIsStillJudgedAfterEviction) {
+  const PayloadFormat format(kBytes, 3, 0);
+  constexpr uint32_t kEvents = 30'000;  // some 4 MB: more than the log may keep
+  StreamChecker checker(format, 1 << 20);
+  StreamState ahead;
+  StreamState behind;
+  ASSERT_TRUE(checker.Feed(&ahead, kPlainHead, 1));
+  ASSERT_TRUE(checker.Feed(&behind, kPlainHead, 1));
+  const std::string first = Frame(format, 0);
+  ASSERT_TRUE(checker.Feed(&ahead, first, 1));
+  ASSERT_TRUE(checker.Feed(&behind, std::string_view(first).substr(0, 50), 1));
+  for (uint32_t i = 1; i < kEvents; ++i) {
+    ASSERT_TRUE(checker.Feed(&ahead, Frame(format, i), 1));
+    while (checker.wants_eviction()) {
+      if (behind.next < checker.log().EvictedEnd()) checker.Materialise(&behind);
+      checker.log().Evict();
+    }
+  }
+  ASSERT_EQ(checker.log()[0].bytes, nullptr);
+  ASSERT_TRUE(checker.Feed(&behind, std::string_view(first).substr(50), 1));
+  for (uint32_t i = 1; i < kEvents; ++i) {
+    if (i == 9 || i == kEvents - 9) continue;
+    ASSERT_TRUE(checker.Feed(&behind, Frame(format, i), 1));
+  }
+  EXPECT_EQ(Settled(checker, ahead).total(), 0u);
+  EXPECT_EQ(Settled(checker, behind).lost, 2u);
+  EXPECT_EQ(Settled(checker, behind).total(), 2u);
+}
+
+TEST(StreamChecker, AReaderThatJoinsLateIsJudgedFromItsFirstEvent) {
+  const PayloadFormat format(kBytes, 3, 0);
+  StreamChecker checker(format, 1 << 20);
+  StreamState early;
+  StreamState late;
+  ASSERT_TRUE(checker.Feed(&early, kPlainHead, 1));
+  for (uint32_t i = 0; i < 10; ++i) ASSERT_TRUE(checker.Feed(&early, Frame(format, i), 1));
+  checker.Begin(&late, true);
+  ASSERT_TRUE(checker.Feed(&late, kPlainHead, 1));
+  EXPECT_EQ(Settled(checker, late).total(), 0u);
+  for (const uint32_t i : {6u, 8u, 9u}) ASSERT_TRUE(checker.Feed(&late, Frame(format, i), 1));
+  EXPECT_EQ(Settled(checker, late).lost, 1u);
+}
+
+TEST(StreamChecker, RefusesWhatIsNoStream) {
+  const PayloadFormat format(kBytes, 3, 0);
+  for (const char* const answer :
+       {"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", "SSH-2.0-x\r\n\r\n"}) {
+    StreamChecker checker(format, 1 << 20);
+    StreamState state;
+    EXPECT_FALSE(checker.Feed(&state, answer, 1)) << answer;
+    EXPECT_FALSE(checker.problem().empty());
+  }
+  StreamChecker checker(format, 1 << 20);
+  StreamState state;
+  EXPECT_FALSE(checker.Feed(&state, std::string(kChunkedHead) + "5\r\nabcdeX", 1));
+}
+
+}  // namespace
+}  // namespace sluice::bench
