@@ -12,7 +12,8 @@ namespace {
 uint64_t allocations = 0;
 }  // namespace
 
-void* operator new(size_t bytes) {
+// GCC 12 inlines them under the address sanitizer and then takes our own pair for a mismatch.
+[[gnu::noinline]] void* operator new(size_t bytes) {
   ++allocations;
   if (void* memory = std::malloc(bytes)) return memory;
   std::abort();
@@ -22,8 +23,8 @@ void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
   ++allocations;
   return std::malloc(bytes);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace sluice::http {
 namespace {
