@@ -316,11 +316,16 @@ void Run::Judge() {
   if (r.offered_share < kOfferedShareMin) {
     r.problems.push_back("the asked load was not offered: see `asked load accepted`");
   }
+  const bool is_wrong_process =
+      options_.pid > 0 && (!r.has_server || r.server_end.cpu_ns <= r.server_begin.cpu_ns);
+  if (is_wrong_process) {
+    r.problems.push_back("the process of --pid used no CPU or is gone: it is not the server");
+  }
   if (r.events_accepted == 0) r.problems.push_back("no event was accepted");
   const bool needs_no_end = options_.churn <= 0 && !options_.has_storm;
   r.passed = r.faults.total() == 0 && r.is_one_order && r.publish_errors == 0 &&
              (r.disconnected == 0 || !needs_no_end) && r.offered_share >= kOfferedShareMin &&
-             r.events_accepted > 0;
+             r.events_accepted > 0 && !is_wrong_process;
 }
 
 void Run::Live(const Crew& crew, const char* phase) {

@@ -82,7 +82,7 @@ ProcessSample SampleProcess(pid_t pid, bool with_pss) {
   for (const pid_t one : WithDescendants(pid)) {
     const std::string folder = "/proc/" + std::to_string(one);
     const std::string statm = ReadAll(folder + "/statm");
-    if (statm.empty()) continue;
+    if (statm.empty() || statm.starts_with("0 ")) continue;  // gone, or a zombie
     ++sample.processes;
     const char* const resident = std::strchr(statm.c_str(), ' ');
     if (resident != nullptr)
