@@ -30,8 +30,12 @@ class Lab:
         self.nice = nice
 
     def next_port(self):
-        self.port += 1
-        return self.port
+        """A port that nobody serves: a stranger's server would be measured in silence."""
+        while True:
+            self.port += 1
+            with socket.socket() as probe:
+                if probe.connect_ex(('127.0.0.1', self.port)) != 0:
+                    return self.port
 
     def command(self, name, port):
         """The command line of a server by name; `sluice-io_uring-2` is two shards."""
@@ -106,7 +110,8 @@ class Server:
             with socket.socket() as probe:
                 if probe.connect_ex(('127.0.0.1', self.port)) == 0:
                     time.sleep(0.3)
-                    return self
+                    if self.process.poll() is None:
+                        return self
             time.sleep(0.05)
         self.log.seek(0)
         text = self.log.read()
@@ -129,6 +134,11 @@ class Server:
         quiet = ['--quiet'] if command == 'fanout' else []
         return self.lab.run_meter([command, '--stream', base + '/stream', *publish, *quiet,
                                    '--pid', str(self.process.pid), *map(str, arguments)])
+
+
+def end_servers_on_sigterm():
+    """Lets SIGTERM leave through the contexts, so that no server stays behind."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def median(values):

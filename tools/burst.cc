@@ -78,7 +78,7 @@ class Burst {
 
 Status Burst::Connect(const Endpoint& peer, uint32_t index, int* fd) {
   OpenOptions open;
-  if (target_.is_loopback()) open.source_ipv4 = 0x7f0a0001 + index / 20'000;
+  if (target_.is_loopback()) open.source_ipv4 = SourceOf(index);
   *fd = OpenSocket(peer, open, false);
   if (*fd < 0) {
     errno = -*fd;

@@ -79,7 +79,7 @@ class TargetProcess {
     while (MonotonicNs() < deadline_ns && !Ended()) {
       if (IsListening(port)) {
         SleepFor(300 * kNsPerMs);
-        return true;
+        return !Ended();  // or it is a stranger that listens there
       }
       SleepFor(20 * kNsPerMs);
     }

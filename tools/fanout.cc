@@ -1,5 +1,6 @@
 #include "fanout.h"
 
+#include <arpa/inet.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ class Run {
   void Judge();
   void Live(const Crew& crew, const char* phase);
   int64_t MeterCpuNs() const;
+  uint64_t ServerBufferBytes() const;
 
   const FanoutOptions options_;
   FanoutReport& report_;
@@ -51,6 +53,8 @@ class Run {
   uint64_t live_deliveries_ = 0;
   uint64_t kernel_bytes_begin_ = 0;
   uint64_t kernel_bytes_peak_ = 0;
+  uint64_t buffer_bytes_begin_ = 0;  // of the server's sockets
+  uint64_t buffer_bytes_peak_ = 0;
 };
 
 Status Run::Prepare() {
@@ -90,6 +94,13 @@ int64_t Run::MeterCpuNs() const {
   return int64_t{used.tv_sec} * kNsPerSecond + used.tv_nsec;
 }
 
+// Asked for only where it is told: the kernel walks all its sockets for it.
+uint64_t Run::ServerBufferBytes() const {
+  const sockaddr_storage& address = plan_.target.stream.address;
+  if (options_.slow == 0 || address.ss_family != AF_INET) return 0;
+  return SocketBufferBytes(ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port));
+}
+
 void Run::Measure(Crew* crew) {
   RunControl& control = crew->control();
   const int64_t begin_ns = MonotonicNs() + 100 * kNsPerMs;
@@ -105,6 +116,7 @@ void Run::Measure(Crew* crew) {
                   control.window.end_ns};
   report_.window_s = duration_s;
   kernel_bytes_begin_ = SampleKernel().tcp_bytes;
+  buffer_bytes_begin_ = ServerBufferBytes();
   crew->Enter(Phase::kPublish);
 
   while (MonotonicNs() < control.window.begin_ns - kTickNs) {
@@ -123,6 +135,7 @@ void Run::Measure(Crew* crew) {
     SleepUntil(at_ns);
     Live(*crew, "measure");
     kernel_bytes_peak_ = std::max(kernel_bytes_peak_, SampleKernel().tcp_bytes);
+    buffer_bytes_peak_ = std::max(buffer_bytes_peak_, ServerBufferBytes());
     TimelinePoint point;
     point.at_s = static_cast<double>(at_ns - control.window.begin_ns) / 1e9;
     if (has_server) {
@@ -182,9 +195,12 @@ void Run::ProbeSlow(Crew* crew) {
   const uint64_t slow = options_.slow;
   if (slow == 0) return;
   const uint64_t peak = std::max(kernel_bytes_peak_, SampleKernel().tcp_bytes);
-  report_.slow_kernel_bytes =
-      static_cast<double>(peak > kernel_bytes_begin_ ? peak - kernel_bytes_begin_ : 0) /
-      static_cast<double>(slow);
+  const uint64_t buffers = std::max(buffer_bytes_peak_, ServerBufferBytes());
+  const auto each = [slow](uint64_t from, uint64_t to) {
+    return static_cast<double>(to > from ? to - from : 0) / static_cast<double>(slow);
+  };
+  report_.slow_kernel_bytes = each(buffer_bytes_begin_, buffers);
+  report_.slow_kernel_bytes_both = each(kernel_bytes_begin_, peak);
   crew->Enter(Phase::kProbe);
   for (int i = 0; i < 40; ++i) {
     SleepFor(kTickNs);
@@ -300,11 +316,16 @@ void Run::Judge() {
   if (r.offered_share < kOfferedShareMin) {
     r.problems.push_back("the asked load was not offered: see `asked load accepted`");
   }
+  const bool is_wrong_process =
+      options_.pid > 0 && (!r.has_server || r.server_end.cpu_ns <= r.server_begin.cpu_ns);
+  if (is_wrong_process) {
+    r.problems.push_back("the process of --pid used no CPU or is gone: it is not the server");
+  }
   if (r.events_accepted == 0) r.problems.push_back("no event was accepted");
   const bool needs_no_end = options_.churn <= 0 && !options_.has_storm;
   r.passed = r.faults.total() == 0 && r.is_one_order && r.publish_errors == 0 &&
              (r.disconnected == 0 || !needs_no_end) && r.offered_share >= kOfferedShareMin &&
-             r.events_accepted > 0;
+             r.events_accepted > 0 && !is_wrong_process;
 }
 
 void Run::Live(const Crew& crew, const char* phase) {

@@ -81,7 +81,8 @@ struct FanoutReport {
   uint64_t connect_failures = 0;
   uint32_t slow_joined = 0;
   uint32_t slow_cut_off = 0;
-  double slow_kernel_bytes = 0;  // each, both ends; 0 without slow readers
+  double slow_kernel_bytes = 0;  // each, the server's side of its socket; 0 without slow readers
+  double slow_kernel_bytes_both = 0;  // each, with what the stopped reader's own socket holds
   bool has_server = false;
   double server_cpu_share = 0;
   double server_cpu_us_a_delivery = 0;

@@ -13,11 +13,6 @@
 namespace sluice::bench {
 namespace {
 
-// How many subscribers one source address serves: below the 28,232 ports of the default range, so
-// that the kernel's search for a free one stays short.
-constexpr uint32_t kPortsOfSource = 20'000;
-constexpr uint32_t kFirstSource = 0x7f0a0001;  // 127.10.0.1
-
 int64_t ThreadCpuNs() {
   timespec used;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
@@ -136,7 +131,7 @@ void MeterThread::ConnectMore() {
 void MeterThread::Connect(uint32_t slot) {
   OpenOptions options;
   if (plan_.target.is_loopback()) {
-    options.source_ipv4 = kFirstSource + (share_.first + slot) / kPortsOfSource;
+    options.source_ipv4 = SourceOf(share_.first + slot);
   }
   checker_.Begin(&states_[slot], is_joining_over_);
   begun_ns_[slot] = MonotonicNs();

@@ -67,8 +67,9 @@ void PrintTable(const FanoutReport& r) {
               static_cast<unsigned long long>(r.publishes_retried),
               static_cast<unsigned long long>(r.publish_errors));
   if (o.slow > 0) {
-    std::printf("  %-34s %u joined, %u cut off, %.1f KiB of kernel memory each (both ends)\n",
-                "stopped readers", r.slow_joined, r.slow_cut_off, r.slow_kernel_bytes / 1024);
+    std::printf("  %-34s %u joined, %u cut off, %.1f KiB of kernel buffers each (%.1f both ends)\n",
+                "stopped readers", r.slow_joined, r.slow_cut_off, r.slow_kernel_bytes / 1024,
+                r.slow_kernel_bytes_both / 1024);
   }
   if (r.reconnected > 0) Row("reconnects", "%.0f", static_cast<double>(r.reconnected));
   std::printf("  %-34s %llu lost, %llu repeated, %llu reordered, %llu corrupted, %llu cut off\n",
@@ -125,7 +126,8 @@ std::string ToJson(const FanoutReport& r) {
   json.Number("disconnected", static_cast<double>(r.disconnected)).Close();
   json.Number("reconnected", static_cast<double>(r.reconnected));
   json.Open("slow").Number("joined", r.slow_joined).Number("cut_off", r.slow_cut_off);
-  json.Number("kernel_bytes_each", r.slow_kernel_bytes).Close();
+  json.Number("kernel_bytes_each", r.slow_kernel_bytes);
+  json.Number("kernel_bytes_each_both_ends", r.slow_kernel_bytes_both).Close();
   if (r.has_server) {
     json.Open("server").Number("cpu_share", r.server_cpu_share);
     json.Number("cpu_us_a_delivery", r.server_cpu_us_a_delivery);

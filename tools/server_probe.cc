@@ -1,8 +1,15 @@
 #include "server_probe.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -75,7 +82,7 @@ ProcessSample SampleProcess(pid_t pid, bool with_pss) {
   for (const pid_t one : WithDescendants(pid)) {
     const std::string folder = "/proc/" + std::to_string(one);
     const std::string statm = ReadAll(folder + "/statm");
-    if (statm.empty()) continue;
+    if (statm.empty() || statm.starts_with("0 ")) continue;  // gone, or a zombie
     ++sample.processes;
     const char* const resident = std::strchr(statm.c_str(), ' ');
     if (resident != nullptr)
@@ -109,6 +116,47 @@ KernelSample SampleKernel() {
     }
   }
   return sample;
+}
+
+uint64_t SocketBufferBytes(uint16_t port) {
+  const int fd = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+  if (fd < 0) return 0;
+  struct {
+    nlmsghdr header;
+    inet_diag_req_v2 request;
+  } ask{};
+  ask.header.nlmsg_len = sizeof ask;
+  ask.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  ask.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  ask.request.sdiag_family = AF_INET;
+  ask.request.sdiag_protocol = IPPROTO_TCP;
+  ask.request.idiag_states = 1 << TCP_ESTABLISHED;
+  ask.request.idiag_ext = 1 << (INET_DIAG_SKMEMINFO - 1);
+  ask.request.id.idiag_sport = htons(port);
+  uint64_t bytes = 0;
+  bool is_over = ::send(fd, &ask, sizeof ask, 0) < 0;
+  std::vector<char> answer(64 * 1024);
+  while (!is_over) {
+    const ssize_t received = ::recv(fd, answer.data(), answer.size(), 0);
+    if (received <= 0) break;
+    auto left = static_cast<unsigned>(received);
+    for (auto* one = reinterpret_cast<nlmsghdr*>(answer.data()); NLMSG_OK(one, left);
+         one = NLMSG_NEXT(one, left)) {
+      is_over |= one->nlmsg_type == NLMSG_DONE || one->nlmsg_type == NLMSG_ERROR;
+      if (is_over) break;
+      auto* const diag = static_cast<inet_diag_msg*>(NLMSG_DATA(one));
+      auto extra = static_cast<int>(one->nlmsg_len - NLMSG_LENGTH(sizeof *diag));
+      for (auto* part = reinterpret_cast<rtattr*>(diag + 1); RTA_OK(part, extra);
+           part = RTA_NEXT(part, extra)) {
+        if (part->rta_type != INET_DIAG_SKMEMINFO) continue;
+        const auto* const memory = static_cast<const uint32_t*>(RTA_DATA(part));
+        bytes += uint64_t{memory[SK_MEMINFO_RMEM_ALLOC]} + memory[SK_MEMINFO_WMEM_QUEUED] +
+                 memory[SK_MEMINFO_FWD_ALLOC];
+      }
+    }
+  }
+  ::close(fd);
+  return bytes;
 }
 
 int64_t MachineCpuNs() {

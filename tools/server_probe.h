@@ -35,6 +35,11 @@ struct KernelSample {
 };
 KernelSample SampleKernel();
 
+// Kernel memory in the buffers of all established IPv4 sockets whose local port is `port`: a
+// server's side of its connections, whatever the readers at the other end hold. 0 if the kernel
+// tells nothing.
+uint64_t SocketBufferBytes(uint16_t port);
+
 // Processor time that all processes of this machine have used together, in nanoseconds.
 int64_t MachineCpuNs();
 

@@ -131,7 +131,9 @@ Faults StreamChecker::Settle(const StreamState& state, Required&& required, uint
   Faults faults;
   if (state.detour != nullptr) faults = state.detour->faults;
   if (state.begins_anywhere && state.events == 0) return faults;
-  uint64_t absent = unseen;
+  // An event that nobody saw has no place in the order: it may have come while a reader that joined
+  // again was away, so it counts only for those that stayed.
+  uint64_t absent = state.begins_anywhere ? 0 : unseen;
   for (uint32_t i = state.next; i < log_.size(); ++i) {
     if (required(log_[i].publisher, log_[i].number)) ++absent;
   }

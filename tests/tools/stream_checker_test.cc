@@ -117,6 +117,9 @@ TEST(StreamChecker, AReaderThatJoinsLateIsJudgedFromItsFirstEvent) {
   EXPECT_EQ(Settled(checker, late).total(), 0u);
   for (const uint32_t i : {6u, 8u, 9u}) ASSERT_TRUE(checker.Feed(&late, Frame(format, i), 1));
   EXPECT_EQ(Settled(checker, late).lost, 1u);
+  // Two events that nobody saw at all: only who was there all the time must have had them.
+  EXPECT_EQ(Settled(checker, late, 2).lost, 1u);
+  EXPECT_EQ(Settled(checker, early, 2).lost, 2u);
 }
 
 TEST(StreamChecker, RefusesWhatIsNoStream) {
