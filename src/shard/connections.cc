@@ -119,7 +119,8 @@ void Connections::AfterSession(ConnectionId connection, int64_t now_ns) {
       slot.is_replying = true;
       replying_.push_back(record->session);
     }
-    timers_.Set(connection.slot, slot.session.deadline_ns());
+    timers_.Set(connection.slot,
+                slot.is_waiting ? slot.waits_until_ns : slot.session.deadline_ns());
     return;
   }
   AfterReply(&slot, now_ns);
@@ -168,6 +169,8 @@ void Connections::SendReplies(int64_t now_ns) {
         continue;
       }
       slot.is_waiting = true;
+      slot.waits_until_ns = now_ns + options_.request_timeout_ms * kNsPerMs;
+      timers_.Set(slot.connection.slot, slot.waits_until_ns);
       engine_.WatchWritable(slot.connection);
       // A peer that does not take its replies is not read from either.
       engine_.Read(slot.connection, ReadMode::kPaused);
@@ -346,11 +349,13 @@ void Connections::OnTimer(uint32_t slot, int64_t now_ns) {
       break;
     case State::kSession: {
       SessionSlot& session = *sessions_[record.session];
-      if (now_ns < session.session.deadline_ns()) {  // beyond the wheel's reach, or moved on
-        timers_.Set(slot, session.session.deadline_ns());
+      const int64_t due_ns =
+          session.is_waiting ? session.waits_until_ns : session.session.deadline_ns();
+      if (now_ns < due_ns) {  // beyond the wheel's reach, or moved on
+        timers_.Set(slot, due_ns);
         break;
       }
-      if (session.is_waiting) {  // replies that it does not take
+      if (session.is_waiting) {  // a reply that it does not take
         Close(connection);
         break;
       }

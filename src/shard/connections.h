@@ -70,7 +70,8 @@ class Connections : public ReaderEvents {
     http::Session session;
     ConnectionId connection;
     bool is_replying = false;  // on replying_
-    bool is_waiting = false;   // for its socket
+    bool is_waiting = false;   // for its socket, to take what is left of a reply
+    int64_t waits_until_ns = 0;
     // Neighbours in the order of last activity, longest idle first; index + 1.
     uint32_t before = 0;
     uint32_t after = 0;

@@ -28,7 +28,8 @@ class TimerWheel {
   void Set(uint32_t slot, int64_t at_ns) {
     Unset(slot);
     const int64_t last = tick_ + (kBuckets - 2);
-    const int64_t due = std::clamp((at_ns + kTickNs - 1) / kTickNs, tick_ + 1, last);
+    const int64_t within_ns = std::min(at_ns, last * kTickNs);  // INT64_MAX means never
+    const int64_t due = std::clamp((within_ns + kTickNs - 1) / kTickNs, tick_ + 1, last);
     const uint32_t bucket = static_cast<uint32_t>(due % kBuckets);
     Node& node = nodes_.At(slot);
     node = {0, heads_[bucket], bucket + 1};

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
@@ -222,6 +223,21 @@ TEST_P(GatewayTest, StoppingEndsStreamsAfterAWholeEventWithAGoodbye) {
   EXPECT_GT(retries.size(), 1u);
   publisher.Close();
   stopping.join();
+}
+
+// Its timer once was that of the session alone, which waits for nothing more: it stayed for ever.
+TEST_P(GatewayTest, APeerThatDoesNotTakeItsRepliesIsClosed) {
+  options_.request_timeout_ms = 300;
+  Start();
+  TestClient client(address_, 4096);
+  std::string requests;
+  for (int i = 0; i < 2000; ++i) requests += "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  send(client.fd(), requests.data(), requests.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (Stats()["connections_accepted_total"] == 0 || Stats()["connections"] != 0) {
+    ASSERT_LT(std::chrono::steady_clock::now(), until);
+    std::this_thread::yield();
+  }
 }
 
 TEST_P(GatewayTest, EmbeddersPublishDirectly) {

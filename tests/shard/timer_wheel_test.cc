@@ -48,6 +48,12 @@ TEST(TimerWheel, ATimePastFiresAtTheNextTickNotInALoop) {
   EXPECT_EQ(fired, 1);
 }
 
+TEST(TimerWheel, NeverIsAsFarAsTheWheelReaches) {
+  TimerWheel wheel(0);
+  wheel.Set(1, INT64_MAX);
+  EXPECT_EQ(wheel.next_ns(), TimerWheel::kReachNs);
+}
+
 TEST(TimerWheel, LeavesTheRestDueWhenTheBudgetIsSpent) {
   TimerWheel wheel(0);
   for (uint32_t slot = 0; slot < 10; ++slot) wheel.Set(slot, 5 * kTick);
