@@ -29,13 +29,11 @@ namespace sluice {
   X(kTargetTooLong, "target_too_long", 414)               \
   X(kUnsupportedMediaType, "unsupported_media_type", 415) \
   X(kExpectationFailed, "expectation_failed", 417)        \
-  X(kTooManyRequests, "too_many_requests", 429)           \
   X(kHeaderTooLarge, "header_too_large", 431)             \
   X(kHttpVersion, "http_version", 505)                    \
   X(kNotImplemented, "not_implemented", 501)              \
   X(kRingFull, "ring_full", 503)                          \
   X(kSubscribersFull, "subscribers_full", 503)            \
-  X(kConnectionsFull, "connections_full", 503)            \
   X(kDraining, "draining", 503)                           \
   X(kStarting, "starting", 503)
 

@@ -38,8 +38,6 @@ std::string_view Explanation(Refusal refusal) {
       return "this kind of body is not taken";
     case Refusal::kExpectationFailed:
       return "this expectation cannot be met";
-    case Refusal::kTooManyRequests:
-      return "too many requests, come back later";
     case Refusal::kHeaderTooLarge:
       return "the header is too large";
     case Refusal::kHttpVersion:
@@ -50,8 +48,6 @@ std::string_view Explanation(Refusal refusal) {
       return "the gateway is busy, come back in a moment";
     case Refusal::kSubscribersFull:
       return "no more subscribers can be taken now";
-    case Refusal::kConnectionsFull:
-      return "no more connections can be taken now";
     case Refusal::kDraining:
       return "the gateway is stopping, come back in a moment";
     case Refusal::kStarting:

@@ -83,6 +83,8 @@ void Connections::On(const EngineEvent& event, int64_t now_ns) {
 
 void Connections::Accept(const EngineEvent& event, int64_t now_ns) {
   counters_.accepted.Add();
+  // One that was on its way when accepting stopped: it would only hold up the end.
+  if (is_closing_) return engine_.Close(event.connection);
   counters_.connections.Set(++open_);
   Connection& record = connections_.At(event.connection.slot);
   SLUICE_CHECK(record.state == State::kFree);

@@ -352,6 +352,7 @@ class Simulation {
 TEST(Simulation, StreamsAreUnbrokenRunsOnAQuietNetwork) {
   uint64_t acknowledged = 0;
   uint64_t goodbyes = 0;
+  uint64_t refused = 0;
   for (uint64_t seed = 1; seed <= 30; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Simulation simulation(seed, false);
@@ -361,15 +362,18 @@ TEST(Simulation, StreamsAreUnbrokenRunsOnAQuietNetwork) {
     simulation.StopAndCheck();
     acknowledged += simulation.acknowledged();
     goodbyes += simulation.goodbyes();
+    refused += simulation.refused();
     if (HasFailure()) return;
   }
   EXPECT_GT(acknowledged, 1000u);
   EXPECT_GT(goodbyes, 100u);
+  EXPECT_GT(refused, 0u);  // the ring was full now and then
 }
 
 TEST(Simulation, StreamsAreUnbrokenRunsUnderFaults) {
   uint64_t acknowledged = 0;
   uint64_t goodbyes = 0;
+  uint64_t refused = 0;
   for (uint64_t seed = 100; seed < 180; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Simulation simulation(seed, true);
@@ -379,10 +383,12 @@ TEST(Simulation, StreamsAreUnbrokenRunsUnderFaults) {
     simulation.StopAndCheck();
     acknowledged += simulation.acknowledged();
     goodbyes += simulation.goodbyes();
+    refused += simulation.refused();
     if (HasFailure()) return;
   }
   EXPECT_GT(acknowledged, 1000u);
   EXPECT_GT(goodbyes, 100u);
+  EXPECT_GT(refused, 0u);  // the ring was full now and then
 }
 
 }  // namespace
