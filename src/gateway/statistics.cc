@@ -144,6 +144,7 @@ std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
   json["connections_accepted_total"] = connected(&ConnectionCounters::accepted);
   json["accept_failures_total"] = connected(&ConnectionCounters::accept_failures);
   json["idle_connections"] = connected(&ConnectionCounters::sessions);
+  json["reply_sends_total"] = connected(&ConnectionCounters::reply_sends);
   json["idle_closed_total"] = connected(&ConnectionCounters::idle_closed);
   json["ring"] = {
       {"events", source.ring.depth()},

@@ -79,12 +79,6 @@ void Log::FreeHead() {
   }
 }
 
-uint64_t Log::GrowthBytes(size_t frame_bytes) const {
-  if (IsLarge(frame_bytes)) return frame_bytes;
-  const bool fits = tail_->large == nullptr && tail_->bytes + frame_bytes <= segment_bytes_;
-  return fits || spare_ != nullptr ? 0 : segment_bytes_;
-}
-
 void Log::Append(Frame* frame) {
   const std::string_view bytes = frame->bytes();
   if (IsLarge(bytes.size())) {

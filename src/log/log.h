@@ -51,7 +51,6 @@ struct Cursor {
 
 class Log {
  public:
-  // `large_bytes_min`: from this size a frame is referred to instead of copied.
   explicit Log(uint32_t segment_bytes);
   ~Log();
   Log(const Log&) = delete;
@@ -95,8 +94,6 @@ class Log {
   const Segment* head() const { return head_; }
   // Memory of all segments.
   uint64_t bytes_held() const { return bytes_held_; }
-  // Of bytes_held, what Append of a frame of this size would add.
-  uint64_t GrowthBytes(size_t frame_bytes) const;
 
  private:
   bool IsLarge(size_t frame_bytes) const { return frame_bytes >= large_bytes_min_; }
@@ -107,7 +104,7 @@ class Log {
   void Pin(Cursor* cursor, Segment* segment);
 
   const uint32_t segment_bytes_;
-  const uint32_t large_bytes_min_;
+  const uint32_t large_bytes_min_;  // from this size a frame is referred to, not copied
   Segment* head_ = nullptr;
   Segment* tail_ = nullptr;
   Segment* spare_ = nullptr;  // one, so that a busy log does not go to the allocator

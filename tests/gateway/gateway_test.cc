@@ -47,6 +47,25 @@ class GatewayTest : public testing::TestWithParam<GatewayCase> {
 
   nlohmann::json Stats() const { return nlohmann::json::parse(gateway_->Stats(false)); }
 
+  // One reader stops, another has every event before the next is published, until the first is cut.
+  void ExpectStoppedReaderIsCut(const char* reason) {
+    TestClient stopped(address_, 4096);
+    ASSERT_TRUE(stopped.Subscribe());
+    TestClient reader(address_);
+    ASSERT_TRUE(reader.Subscribe());
+    const std::string data = "\"" + std::string(8000, 'x') + "\"";
+    TestClient publisher(address_);
+    uint64_t cut = 0;
+    for (int n = 0; n < 4000 && cut == 0; ++n) {
+      const auto reply = publisher.Post(data);
+      ASSERT_EQ(reply.status, 200) << reply.body;
+      ASSERT_EQ(reader.NextData(), data);
+      cut = Stats()["disconnects_total"][reason];
+    }
+    EXPECT_EQ(cut, 1u);
+    EXPECT_EQ(Stats()["subscribers"], 1);
+  }
+
   Options options_;
   std::unique_ptr<Gateway> gateway_;
   std::string address_;
@@ -144,21 +163,7 @@ TEST_P(GatewayTest, AReaderThatStopsIsCutOffAndDelaysNobody) {
   options_.lag_bytes_max = 256 * 1024;
   options_.frame_bytes_max = 64 * 1024;
   Start();
-  TestClient stopped(address_, 4096);
-  ASSERT_TRUE(stopped.Subscribe());
-  TestClient reader(address_);
-  ASSERT_TRUE(reader.Subscribe());
-  const std::string data = "\"" + std::string(8000, 'x') + "\"";
-  TestClient publisher(address_);
-  uint64_t cut = 0;
-  for (int n = 0; n < 4000 && cut == 0; ++n) {
-    const auto reply = publisher.Post(data);
-    ASSERT_EQ(reply.status, 200) << reply.body;
-    ASSERT_EQ(reader.NextData(), data);
-    cut = Stats()["disconnects_total"]["lag_bytes"];
-  }
-  EXPECT_EQ(cut, 1u);
-  EXPECT_EQ(Stats()["subscribers"], 1);
+  ExpectStoppedReaderIsCut("lag_bytes");
 }
 
 TEST_P(GatewayTest, AFullLogCutsTheReaderFurthestBehind) {
@@ -167,20 +172,7 @@ TEST_P(GatewayTest, AFullLogCutsTheReaderFurthestBehind) {
   options_.lag_bytes_max = 1000 * 1024;  // just under: the segments held are more than the lag
   options_.frame_bytes_max = 64 * 1024;
   Start();
-  TestClient stopped(address_, 4096);
-  ASSERT_TRUE(stopped.Subscribe());
-  TestClient reader(address_);
-  ASSERT_TRUE(reader.Subscribe());
-  const std::string data = "\"" + std::string(8000, 'x') + "\"";
-  TestClient publisher(address_);
-  uint64_t cut = 0;
-  for (int n = 0; n < 4000 && cut == 0; ++n) {
-    const auto reply = publisher.Post(data);
-    ASSERT_EQ(reply.status, 200) << reply.body;
-    ASSERT_EQ(reader.NextData(), data);
-    cut = Stats()["disconnects_total"]["log_budget"];
-  }
-  EXPECT_EQ(cut, 1u);
+  ExpectStoppedReaderIsCut("log_budget");
   EXPECT_LE(Stats()["log"]["highest_bytes"], 1024 * 1024 + 256 * 1024);
   EXPECT_FALSE(gateway_->Warnings().empty());
   EXPECT_TRUE(gateway_->Warnings().empty());  // told once
