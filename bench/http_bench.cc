@@ -20,7 +20,7 @@ struct IdleServices : Publisher, Subscriptions, Reports {
     data_bytes += event.data.size();
     return {std::nullopt, "0123456789ab-1234567", 10'000};
   }
-  Admission Admit() override { return {}; }
+  Admission Admit(const StreamRequest&) override { return {}; }
   std::string Stats(bool) override { return {}; }
   std::optional<Refusal> NotReady() override { return std::nullopt; }
   uint64_t data_bytes = 0;

@@ -8,11 +8,14 @@
 #include <new>
 
 #include "base/check.h"
+#include "event/topic.h"
 
 namespace sluice {
 namespace {
 
 constexpr size_t kSequenceDigitsMax = 20;  // 2^64 - 1
+constexpr size_t kRetryDigitsMax = 10;     // 2^32 - 1
+constexpr std::string_view kRetryField = "retry: ";
 constexpr std::string_view kEventField = "event: ";
 constexpr std::string_view kDataField = "data: ";
 constexpr std::string_view kIdField = "id: ";
@@ -67,7 +70,7 @@ Epoch Epoch::Random() {
   return Epoch(value);
 }
 
-Epoch::Epoch(uint64_t value) {
+Epoch::Epoch(uint64_t value) : value_(value & ((uint64_t{1} << (4 * kDigits)) - 1)) {
   constexpr char kHex[] = "0123456789abcdef";
   for (size_t i = 0; i < kDigits; ++i) text_[i] = kHex[(value >> (4 * (kDigits - 1 - i))) & 15];
 }
@@ -80,20 +83,69 @@ std::string Epoch::Id(uint64_t sequence) const {
   return {id, to};
 }
 
+std::optional<Epoch::ParsedId> Epoch::Parse(std::string_view id) {
+  if (id.size() < kDigits + 2 || id[kDigits] != '-') return std::nullopt;
+  const char* const end = id.data() + id.size();
+  const char* const digits = id.data() + kDigits + 1;
+  for (size_t i = 0; i < kDigits; ++i) {
+    if ((id[i] < '0' || id[i] > '9') && (id[i] < 'a' || id[i] > 'f')) return std::nullopt;
+  }
+  if (*digits < '0' || *digits > '9' || (*digits == '0' && digits + 1 != end)) return std::nullopt;
+  ParsedId parsed{};
+  std::from_chars(id.data(), id.data() + kDigits, parsed.epoch, 16);
+  const auto [stop, error] = std::from_chars(digits, end, parsed.sequence);
+  if (stop != end || error != std::errc()) return std::nullopt;
+  return parsed;
+}
+
 size_t Frame::BytesMax(const Event& event) {
+  const size_t retry_bytes = event.retry_ms == 0 ? 0 : kRetryField.size() + kRetryDigitsMax + 1;
   const size_t type_bytes = event.type.empty() ? 0 : kEventField.size() + event.type.size() + 1;
   const size_t line_bytes = kDataField.size() + 1;
-  return type_bytes + CountLines(event.data) * line_bytes + event.data.size() + kIdField.size() +
-         Epoch::kDigits + 1 + kSequenceDigitsMax + 2;
+  const size_t id_bytes =
+      event.id.empty() ? Epoch::kDigits + 1 + kSequenceDigitsMax : event.id.size();
+  return retry_bytes + type_bytes + CountLines(event.data) * line_bytes + event.data.size() +
+         kIdField.size() + id_bytes + 2;
+}
+
+size_t Frame::ExtraBytes(const Event& event) {
+  size_t bytes = event.id.size() + event.key.size();
+  for (const std::string_view topic : event.topics) {
+    bytes += sizeof(uint64_t) + sizeof(uint16_t) + topic.size();
+  }
+  return bytes;
+}
+
+void Frame::PutExtra(const Event& event) {
+  char* to = Put(Put(extra(), event.id), event.key);
+  for (const std::string_view topic : event.topics) {
+    const uint64_t hash = TopicHash(topic);
+    const uint16_t size = static_cast<uint16_t>(topic.size());
+    std::memcpy(to, &hash, sizeof hash);
+    std::memcpy(to + sizeof hash, &size, sizeof size);
+    to = Put(to + sizeof hash + sizeof size, topic);
+  }
+  id_bytes_ = static_cast<uint8_t>(event.id.size());
+  key_bytes_ = static_cast<uint16_t>(event.key.size());
+  topic_count_ = static_cast<uint16_t>(event.topics.size());
 }
 
 Frame* Frame::Encode(const Event& event, const Epoch& epoch, size_t bytes_max) {
   const size_t capacity = BytesMax(event);
   if (capacity > bytes_max) return nullptr;
-  void* memory = std::malloc(sizeof(Frame) + capacity);
+  SLUICE_DCHECK(event.topics.size() <= UINT16_MAX && event.id.size() <= kPublisherIdBytesMax);
+  const size_t extra_bytes = ExtraBytes(event);
+  void* memory = std::malloc(sizeof(Frame) + capacity + extra_bytes);
   SLUICE_CHECK(memory != nullptr);
-  Frame* frame = new (memory) Frame(static_cast<uint32_t>(capacity));
+  Frame* frame =
+      new (memory) Frame(static_cast<uint32_t>(capacity), static_cast<uint32_t>(extra_bytes));
   char* to = frame->wire();
+  if (event.retry_ms != 0) {
+    to = Put(to, kRetryField);
+    to = std::to_chars(to, to + kRetryDigitsMax, event.retry_ms).ptr;
+    *to++ = '\n';
+    frame->retry_bytes_ = static_cast<uint8_t>(to - frame->wire());
+  }
   if (!event.type.empty()) {
     to = Put(to, kEventField);
     to = Put(to, event.type);
@@ -101,9 +153,14 @@ Frame* Frame::Encode(const Event& event, const Epoch& epoch, size_t bytes_max) {
   }
   to = PutData(to, event.data);
   to = Put(to, kIdField);
-  to = Put(to, epoch.text());
-  *to++ = '-';
+  if (event.id.empty()) {
+    to = Put(to, epoch.text());
+    *to++ = '-';
+  } else {
+    to = Put(to, event.id);
+  }
   frame->bytes_ = static_cast<uint32_t>(to - frame->wire());
+  if (extra_bytes != 0) frame->PutExtra(event);
   return frame;
 }
 
@@ -112,7 +169,7 @@ void Frame::Stamp(uint64_t sequence, int64_t published_ns, uint32_t references) 
   sequence_ = sequence;
   published_ns_ = published_ns;
   char* to = wire() + bytes_;
-  to = std::to_chars(to, wire() + capacity_, sequence).ptr;
+  if (id_bytes_ == 0) to = std::to_chars(to, wire() + capacity_, sequence).ptr;
   *to++ = '\n';
   *to++ = '\n';
   bytes_ = static_cast<uint32_t>(to - wire());

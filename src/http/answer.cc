@@ -129,7 +129,7 @@ Outcome AnswerStream(Site& site, const Exchange& exchange, int64_t now_ns, std::
     AppendStreamHead(out, HeadOf(site, exchange, now_ns));
     return Outcome::kClose;
   }
-  const Admission admission = site.services().subscriptions->Admit();
+  const Admission admission = site.services().subscriptions->Admit(exchange.stream);
   if (admission.refusal) return RefuseStream(site, exchange, admission, now_ns, out);
   site.counters().streams_total.Add();
   AppendStreamHead(out, HeadOf(site, exchange, now_ns));

@@ -166,6 +166,7 @@ void Decide(Site& site, const PeerFacts& peer, const RequestHead& head, Exchange
   exchange->body_kind = BodyKind::kJson;
   exchange->cors_lines = site.cors().Lines(head.origin);
   exchange->event_name.clear();
+  exchange->stream = StreamRequest{};
   exchange->fault = DecideRoute(site, peer, head, exchange);
 }
 

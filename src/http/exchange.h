@@ -16,6 +16,7 @@
 #include "http/fault.h"
 #include "http/media_type.h"
 #include "http/request_head.h"
+#include "http/services.h"
 #include "http/session.h"
 #include "http/site.h"
 
@@ -34,6 +35,7 @@ struct Exchange {
   BodyKind body_kind = BodyKind::kJson;
   std::string_view cors_lines;
   std::string event_name;      // its memory is used again
+  StreamRequest stream;
   std::optional<Fault> fault;  // known before the body: the body is then read over
 };
 

@@ -11,6 +11,7 @@
 
 #include "base/reason.h"
 #include "event/event.h"
+#include "event/subscription.h"
 
 namespace sluice::http {
 
@@ -27,6 +28,17 @@ class Publisher {
   virtual PublishResult Publish(const Event& event) = 0;
 };
 
+// What a subscriber asks for.
+struct StreamRequest {
+  // Where a stream begins without an id to go on after.
+  enum class From : uint8_t { kNow, kEarliest, kNewest, kValues };
+
+  Subscription subscription;
+  std::string last_id;  // Last-Event-ID, else last_event_id or lastEventId; empty: none
+  From from = From::kNow;
+  uint32_t newest_count = 0;  // of kNewest: from=-N
+};
+
 struct Admission {
   std::optional<Refusal> refusal;  // kSubscribersFull, kDraining, kStarting
   std::string last_id;             // the newest event's id before this stream's first one
@@ -38,7 +50,7 @@ class Subscriptions {
   virtual ~Subscriptions() = default;
   // Asked when a stream's request is complete; when it is admitted, the caller of the session
   // attaches the connection in the same turn, so that no event lies between last_id and the first.
-  virtual Admission Admit() = 0;
+  virtual Admission Admit(const StreamRequest& request) = 0;
 };
 
 class Reports {

@@ -266,6 +266,8 @@ void Session::Consume(size_t bytes) {
 
 Next Session::next() const { return state_->next; }
 
+const StreamRequest& Session::stream_request() const { return state_->exchange.stream; }
+
 int64_t Session::deadline_ns() const {
   const bool has_deadline = state_->next == Next::kReceive || state_->next == Next::kPaused;
   return has_deadline ? state_->deadline_ns : std::numeric_limits<int64_t>::max();

@@ -53,6 +53,8 @@ class Session {
   void Consume(size_t bytes);
 
   Next next() const;
+  // What the stream is of; once next() is kStream.
+  const StreamRequest& stream_request() const;
   // When OnDeadline is to be called: the request's time or the idle time runs out.
   int64_t deadline_ns() const;
   // Replies 408 (inside a request) or just closes (between requests).

@@ -116,7 +116,7 @@ void Shard::Drain() {
 
 void Shard::DrainOnce() { Drain(); }
 
-http::Admission Shard::Admit() {
+http::Admission Shard::Admit(const http::StreamRequest&) {
   http::Admission admission;
   spread_ ^= spread_ << 13;
   spread_ ^= spread_ >> 7;

@@ -83,7 +83,7 @@ class Shard : private PublishHost, private http::Subscriptions {
   uint64_t SubscribersOfAll() const override { return shared_.subscribers(); }
   int64_t NowNs() const override { return engine_->Now(); }
   // http::Subscriptions
-  http::Admission Admit() override;
+  http::Admission Admit(const http::StreamRequest& request) override;
 
   void Drain();
   bool FollowPhase(int64_t now_ns);

@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
+
+#include "event/topic.h"
 
 namespace sluice {
 namespace {
@@ -60,6 +63,50 @@ TEST(Epoch, IsTwelveHexDigitsAndNewEachTime) {
   EXPECT_EQ(a.text().find_first_not_of("0123456789abcdef"), std::string_view::npos);
   EXPECT_NE(a.text(), b.text());
   EXPECT_EQ(Epoch(0x123456789abcull).Id(42), "123456789abc-42");
+}
+
+TEST(Frame, CarriesWhatMatchingAndTheHistoryNeed) {
+  const std::string_view topics[] = {"orders/42", "news"};
+  const Event event{.data = "x", .topics = topics, .id = "mine", .key = "k", .retry_ms = 1500};
+  Frame* frame = Frame::Encode(event, Epoch(0xabc), 1 << 20);
+  frame->Stamp(9, 1, 1);
+  EXPECT_EQ(frame->bytes(), "retry: 1500\ndata: x\nid: mine\n\n");
+  EXPECT_EQ(frame->replay_bytes(), "data: x\nid: mine\n\n");
+  EXPECT_EQ(frame->publisher_id(), "mine");
+  EXPECT_EQ(frame->key(), "k");
+  std::vector<std::string> names;
+  frame->ForEachTopic([&](const FrameTopic& topic) {
+    names.emplace_back(topic.name);
+    EXPECT_EQ(topic.hash, TopicHash(topic.name));
+  });
+  EXPECT_EQ(names, (std::vector<std::string>{"orders/42", "news"}));
+  EXPECT_GE(frame->footprint_bytes(),
+            sizeof(Frame) + frame->bytes().size() + Frame::ExtraBytes(event));
+  frame->Release();
+}
+
+TEST(Epoch, ReadsItsOwnIds) {
+  const auto parsed = Epoch::Parse(Epoch(0xabc).Id(42));
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->epoch, 0xabcu);
+  EXPECT_EQ(parsed->sequence, 42u);
+  EXPECT_TRUE(Epoch::Parse("000000000abc-0"));
+  EXPECT_TRUE(Epoch::Parse("000000000abc-18446744073709551615"));
+  for (const char* id :
+       {"", "000000000abc", "000000000abc-", "000000000abc-01", "000000000abC-1", "000000000abc-1x",
+        "000000000abc-+1", "00000000abc-11", "000000000abc-18446744073709551616"}) {
+    EXPECT_FALSE(Epoch::Parse(id)) << id;
+  }
+}
+
+TEST(PublisherId, IsVisibleAndNotOfOurShape) {
+  EXPECT_TRUE(IsPublisherId("order-7"));
+  EXPECT_TRUE(IsPublisherId(std::string(128, 'x')));
+  EXPECT_FALSE(IsPublisherId(std::string(129, 'x')));
+  EXPECT_FALSE(IsPublisherId(""));
+  EXPECT_FALSE(IsPublisherId("a b"));
+  EXPECT_FALSE(IsPublisherId("\xc3\xbc"));
+  EXPECT_FALSE(IsPublisherId("000000000abc-7"));
 }
 
 }  // namespace

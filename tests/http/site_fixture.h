@@ -27,7 +27,7 @@ struct RecordedServices : Publisher, Subscriptions, Reports {
     if (keeps_events) published.emplace_back(event.type, event.data);
     return {std::nullopt, "abc-7", 42};
   }
-  Admission Admit() override {
+  Admission Admit(const StreamRequest&) override {
     ++admissions;
     if (admission_refusal) return {admission_refusal, {}, 2'500};
     return {std::nullopt, "abc-6", 3'000};
