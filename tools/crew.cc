@@ -66,6 +66,11 @@ void Crew::Start() {
     first += share.subscribers;
     meters_.push_back(std::make_unique<MeterThread>(plan_, control_, format_, share));
   }
+  control_.received_events = [this] {
+    uint64_t least = UINT64_MAX;
+    for (const auto& meter : meters_) least = std::min(least, meter->received_events());
+    return least;
+  };
   for (auto& meter : meters_) threads_.emplace_back([&meter] { meter->Run(); });
 }
 

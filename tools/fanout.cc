@@ -61,6 +61,7 @@ Status Run::Prepare() {
   plan_.payload_bytes = options_.payload_bytes;
   plan_.publishers = options_.publishers != 0 ? options_.publishers : options_.rate > 0 ? 64 : 8;
   plan_.churn = options_.churn;
+  plan_.ahead_max = options_.ahead_max;
   plan_.has_storm = options_.has_storm;
   plan_.subscribers = options_.subscribers;
   plan_.slow = options_.slow;

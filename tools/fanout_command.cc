@@ -36,6 +36,8 @@ void AddFanout(CLI::App* app, int* exit_status) {
   fanout->add_option("--publish", o.publish_url, "URL that publishes are posted to")->required();
   fanout->add_option("--publish-body", o.publish_body, "body of a post, with {payload}");
   AddLoadOptions(fanout, &o, rate.get());
+  fanout->add_option("--ahead", o.ahead_max,
+                     "at max: no post while the readers are so many events behind; 0: no bound");
   fanout->add_option("--slow", o.slow, "more subscribers that never read");
   fanout->add_option("--churn", o.churn, "reconnects a second");
   fanout->add_option("--html", o.html_file, "writes a page there");

@@ -68,7 +68,7 @@ void MeterThread::Run() {
     ConnectMore();
     const int64_t now_ns = MonotonicNs();
     int64_t wake_ns = now_ns + kTurnNs;
-    if (publisher_ != nullptr) wake_ns = std::min(wake_ns, publisher_->Turn(now_ns));
+    if (publisher_ != nullptr) wake_ns = std::min(wake_ns, TurnPublisher(now_ns));
     if (phase_ == Phase::kPublish) wake_ns = std::min(wake_ns, Churn(now_ns));
     Publish(now_ns);
     // A post's answer must not queue behind the deliveries of a whole sweep, as it would not with a
@@ -82,6 +82,17 @@ void MeterThread::Run() {
   }
   loop_.reset();
   publisher_loop_.reset();
+}
+
+int64_t MeterThread::TurnPublisher(int64_t now_ns) {
+  // Readers that come and go miss events, so an average over them says nothing.
+  const bool is_bounded = plan_.ahead_max != 0 && control_.plan.rate <= 0 && disconnected_ == 0 &&
+                          plan_.churn <= 0 && !plan_.has_storm;
+  if (!is_bounded || phase_ != Phase::kPublish) return publisher_->Turn(now_ns, UINT64_MAX);
+  const uint64_t posted = publisher_->counts().posted;
+  const uint64_t received = std::min(control_.received_events(), posted);
+  const uint64_t behind = posted - received;
+  return publisher_->Turn(now_ns, plan_.ahead_max > behind ? plan_.ahead_max - behind : 0);
 }
 
 bool MeterThread::OnPhase(Phase phase) {

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,7 @@ struct RunPlan {
   bool has_storm = false;    // all reconnect at once, in the middle of the window
   uint32_t subscribers = 0;  // of all threads, the stopped ones not counted
   uint32_t slow = 0;         // subscribers that stop reading
+  uint32_t ahead_max = 0;    // events that readers may be behind before the publisher waits
   uint32_t threads = 1;
   double join_stall_s = 15;       // without one more subscriber joined: given up
   uint32_t connecting_max = 128;  // connections being made at a time, a thread
@@ -44,6 +46,9 @@ struct RunPlan {
 
 struct RunControl {
   std::atomic<Phase> phase{Phase::kConnect};
+  // Constant once the threads run. The events that the readers of the thread furthest behind have
+  // had, on average.
+  std::function<uint64_t()> received_events;
   // Constant once the phase is kPublish.
   Publisher::Plan plan;
   Window window;
@@ -79,6 +84,13 @@ class MeterThread : SocketHandler {
   std::atomic<bool> has_failed{false};  // the loop itself cannot work; see problem
   std::atomic<int64_t> cpu_ns{0};       // of this thread, refreshed each turn of the phase loop
 
+  // What each of its readers has had, on average.
+  uint64_t received_events() const {
+    return share_.subscribers == share_.slow
+               ? UINT64_MAX
+               : deliveries.load(std::memory_order_relaxed) / (share_.subscribers - share_.slow);
+  }
+
   const StreamChecker& checker() const { return checker_; }
   const Publisher* publisher() const { return publisher_.get(); }
   const std::string& problem() const { return problem_; }
@@ -110,6 +122,7 @@ class MeterThread : SocketHandler {
   void Connect(uint32_t slot);
   void Reconnect(uint32_t slot);
   int64_t Churn(int64_t now_ns);
+  int64_t TurnPublisher(int64_t now_ns);
   void MakeRoom();
   void Publish(int64_t now_ns);
   bool is_slow(uint32_t slot) const { return slot >= share_.subscribers - share_.slow; }

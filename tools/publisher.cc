@@ -69,7 +69,7 @@ uint64_t Publisher::asked_measured() const {
   return last - first;
 }
 
-int64_t Publisher::Turn(int64_t now_ns) {
+int64_t Publisher::Turn(int64_t now_ns, uint64_t events_max) {
   int64_t wake_ns = INT64_MAX;
   if (retrying_ > 0) {
     for (uint32_t i = 0; i < posters_.size(); ++i) {
@@ -93,11 +93,13 @@ int64_t Publisher::Turn(int64_t now_ns) {
       return wake_ns;
     }
     if (now_ns < plan_.begin_ns) return std::min(wake_ns, plan_.begin_ns);
-    while (!free_.empty()) {
+    for (; !free_.empty() && events_max > 0; --events_max) {
       const uint32_t index = free_.back();
       free_.pop_back();
       Post(index, now_ns, now_ns);
     }
+    // Held back by the readers: their bytes wake the loop, unless another thread's it is.
+    if (!free_.empty()) wake_ns = std::min(wake_ns, now_ns + kHeldBackNs);
     return std::min(wake_ns, plan_.end_ns);
   }
   for (;;) {

@@ -54,8 +54,9 @@ class Publisher : public SocketHandler {
   Status Open();
   bool is_connected() const { return connected_ == posters_.size(); }
   void Begin(const Plan& plan);
-  // Posts what is due; returns when it wants to be called again.
-  int64_t Turn(int64_t now_ns);
+  // Posts what is due; at full speed no more than `events_max`. Returns when it wants to be called
+  // again.
+  int64_t Turn(int64_t now_ns, uint64_t events_max);
   // Nothing is under way and nothing will be posted any more.
   bool is_done() const { return is_begun_ && under_way_ == 0 && is_over_; }
 
@@ -80,6 +81,7 @@ class Publisher : public SocketHandler {
 
  private:
   static constexpr int64_t kRetryNs = 2'000'000;
+  static constexpr int64_t kHeldBackNs = 100'000;
   enum class State : uint8_t { kClosed, kConnecting, kFree, kPosted, kRetrying };
   struct Poster {
     State state = State::kClosed;
