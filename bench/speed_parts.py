@@ -131,8 +131,7 @@ class Server:
         """One run of the meter's `command` against this server."""
         base = f'http://127.0.0.1:{self.port}'
         publish = ['--publish', base + '/broadcast'] if command in ('fanout', 'burst') else []
-        quiet = ['--quiet'] if command == 'fanout' else []
-        return self.lab.run_meter([command, '--stream', base + '/stream', *publish, *quiet,
+        return self.lab.run_meter([command, '--stream', base + '/stream', *publish, '--quiet',
                                    '--pid', str(self.process.pid), *map(str, arguments)])
 
 

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "crew.h"
+#include "live_line.h"
 #include "publisher.h"
 
 namespace sluice::bench {
@@ -193,10 +194,19 @@ Status Burst::Do() {
       MakeTarget(base.stream_url, base.publish_url, base.publish_body, base.headers, &target_);
   if (status.ok()) status = PinTo(base.cpus);
   states_.reserve(base.subscribers);
-  for (uint32_t i = 0; status.ok() && i < base.subscribers; ++i) status = Join(i);
+  LiveLine live(base.is_quiet);
+  for (uint32_t i = 0; status.ok() && i < base.subscribers; ++i) {
+    status = Join(i);
+    live.Show("join", {.connected = i});
+  }
   if (status.ok()) status = Connect(target_.publish, 0, &publisher_);
   SleepFor(static_cast<int64_t>(options_.gap_s * 1e9));
-  for (uint32_t round = 0; status.ok() && round <= options_.rounds; ++round) status = Round(round);
+  for (uint32_t round = 0; status.ok() && round <= options_.rounds; ++round) {
+    status = Round(round);
+    live.Show("burst", {.connected = states_.size(),
+                        .events = round + 1,
+                        .deliveries = checker_.counts().deliveries});
+  }
   if (!status.ok()) return status;
 
   const uint32_t events = options_.rounds + 1;

@@ -27,20 +27,19 @@ int PrintBurst(const BurstOptions& options, const BurstReport& r) {
               static_cast<unsigned long long>(r.faults.repeated),
               static_cast<unsigned long long>(r.faults.reordered),
               static_cast<unsigned long long>(r.faults.corrupted), r.passed ? "PASS" : "FAIL");
-  const std::string& file = options.base.json_file;
-  if (!file.empty()) {
-    JsonWriter json;
-    json.Open().Number("schema", 1).Text("command", "burst").Truth("passed", r.passed);
-    json.Number("subscribers", options.base.subscribers);
-    json.Number("deliveries_a_second", r.deliveries_a_second);
-    json.Number("server_cpu_us_a_delivery", r.cpu_us_a_delivery).OpenList("last_ms");
-    for (const double ms : r.last_ms) json.Number({}, ms);
-    json.CloseList();
-    WriteEnvironment(&json);
-    json.Close();
-    const Status status = WriteFile(file, json.text() + "\n");
-    if (!status.ok()) return ExitStatus(status);
-  }
+  JsonWriter json;
+  json.Open().Number("schema", 1).Text("command", "burst").Truth("passed", r.passed);
+  json.Number("subscribers", options.base.subscribers);
+  json.Number("deliveries_a_second", r.deliveries_a_second);
+  json.Number("server_cpu_us_a_delivery", r.cpu_us_a_delivery).OpenList("last_ms");
+  for (const double ms : r.last_ms) json.Number({}, ms);
+  json.CloseList();
+  WriteFaults(&json, r.faults);
+  json.Close();
+  WriteEnvironment(&json);
+  json.Close();
+  const Status status = WriteResult(options.base, json.text() + "\n");
+  if (!status.ok()) return ExitStatus(status);
   return r.passed ? 0 : 1;
 }
 

@@ -1,6 +1,7 @@
 #include "command_options.h"
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 
@@ -19,6 +20,8 @@ void AddStreamOptions(CLI::App* command, FanoutOptions* options) {
   command->add_option("--pid", o.pid,
                       "the server's process: its CPU and memory, children included");
   command->add_option("--json", o.json_file, "writes the result there");
+  command->add_option("--html", o.html_file, "writes a page that shows the result there");
+  command->add_flag("--quiet", o.is_quiet, "no live line");
 }
 
 void AddLoadOptions(CLI::App* command, FanoutOptions* options, std::string* rate) {
@@ -34,16 +37,16 @@ void AddLoadOptions(CLI::App* command, FanoutOptions* options, std::string* rate
   command->add_option("--warmup", o.warmup_s, "seconds before, not counted");
   command->add_option("--settle", o.settle_s, "seconds between the last join and the first event");
   command->add_option("--drain", o.drain_s, "seconds without a delivery until missing is lost");
-  command->add_flag("--quiet", o.is_quiet, "no live line");
 }
 
-void ReadRate(const std::string& text, FanoutOptions* options) {
-  if (text == "max") return;
+double ReadRate(const std::string& text) {
+  if (text == "max") return 0;
   char* end = nullptr;
-  options->rate = std::strtod(text.c_str(), &end);
-  if (*end != '\0' || !(options->rate > 0)) {
-    throw CLI::ValidationError("--rate", "a number above 0, or max");
+  const double rate = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(rate >= 0) || !std::isfinite(rate)) {
+    throw CLI::ValidationError("--rate", "a number of events a second, or max (or 0)");
   }
+  return rate;
 }
 
 int ExitStatus(const Status& status) {

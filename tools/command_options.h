@@ -12,12 +12,12 @@ class App;
 
 namespace sluice::bench {
 
-// --stream, --header, --subscribers, --threads, --cpus, --engine, --pid, --json.
+// --stream, --header, --subscribers, --threads, --cpus, --engine, --pid, --json, --html, --quiet.
 void AddStreamOptions(CLI::App* command, FanoutOptions* options);
 // --size, --duration, --warmup, --rate, --publishers and the like; `rate` is "max" or a number.
 void AddLoadOptions(CLI::App* command, FanoutOptions* options, std::string* rate);
-// Sets options->rate from the text, or throws.
-void ReadRate(const std::string& text, FanoutOptions* options);
+// Events a second; 0, as fast as they are answered, for "max". Throws if it is neither.
+double ReadRate(const std::string& text);
 
 // Prints the message, if there is one: 0, or 1, or 2 for a wrong call.
 int ExitStatus(const Status& status);

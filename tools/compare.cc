@@ -157,6 +157,23 @@ uint64_t CompareCell::lost() const {
   return sum;
 }
 
+bool CompareCell::passed() const {
+  return std::all_of(runs.begin(), runs.end(), [](const FanoutReport& r) { return r.passed; });
+}
+
+std::vector<std::string> CompareCell::Problems() const {
+  std::vector<std::string> found;
+  for (size_t i = 0; i < problems.size(); ++i) {
+    if (std::find(problems.begin(), problems.begin() + static_cast<ptrdiff_t>(i), problems[i]) !=
+        problems.begin() + static_cast<ptrdiff_t>(i)) {
+      continue;
+    }
+    const auto times = std::count(problems.begin(), problems.end(), problems[i]);
+    found.push_back(problems[i] + (times > 1 ? " (" + std::to_string(times) + " runs)" : ""));
+  }
+  return found;
+}
+
 std::vector<CompareCell> RunCompare(const ComparePlan& plan) {
   std::vector<CompareCell> cells;
   uint16_t port = plan.port;

@@ -49,6 +49,9 @@ struct CompareCell {
   // Half the range of the deliveries a second, as a share of their median.
   double Spread() const;
   uint64_t lost() const;
+  bool passed() const;  // every run that was made
+  // Each problem once, with how often it came.
+  std::vector<std::string> Problems() const;
 };
 
 Status ReadComparePlan(const std::string& path, ComparePlan* plan);

@@ -1,3 +1,4 @@
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -7,7 +8,6 @@
 #include "commands.h"
 #include "compare.h"
 #include "report.h"
-#include "report_page.h"
 
 namespace sluice::bench {
 namespace {
@@ -16,7 +16,7 @@ struct CompareCall {
   std::string list = "bench/compare.toml";
   ComparePlan plan;
   std::vector<uint32_t> subscribers;
-  std::vector<double> rates;
+  std::vector<std::string> rates;
   std::vector<std::string> only;
   uint32_t runs = 0;
   double duration_s = 0;
@@ -28,7 +28,8 @@ int Compare(CompareCall* call) {
   Status status = ReadComparePlan(call->list, &plan);
   if (!status.ok()) return ExitStatus(status);
   if (!call->subscribers.empty()) plan.subscribers = call->subscribers;
-  if (!call->rates.empty()) plan.rates = call->rates;
+  if (!call->rates.empty()) plan.rates.clear();
+  for (const std::string& rate : call->rates) plan.rates.push_back(ReadRate(rate));
   if (call->runs > 0) plan.runs = call->runs;
   if (call->duration_s > 0) plan.load.duration_s = call->duration_s;
   if (call->warmup_s >= 0) plan.load.warmup_s = call->warmup_s;
@@ -37,25 +38,22 @@ int Compare(CompareCall* call) {
       return std::find(call->only.begin(), call->only.end(), target.name) == call->only.end();
     });
   }
-  plan.load.is_quiet = true;
+  plan.load.is_quiet = ::isatty(STDERR_FILENO) == 0;  // in a file the line of each run is enough
   const std::vector<CompareCell> cells = RunCompare(plan);
   std::printf("%s", CompareTable(plan, cells).c_str());
   const std::string json = CompareJson(plan, cells);
-  if (!plan.load.json_file.empty()) status = WriteFile(plan.load.json_file, json);
-  if (status.ok() && !plan.load.html_file.empty()) {
-    status = WriteFile(plan.load.html_file, ReportPage(json));
-  }
+  status = WriteResult(plan.load, json);
   if (!status.ok()) return ExitStatus(status);
   bool passed = true;
   for (const CompareCell& cell : cells) {
-    for (const std::string& problem : cell.problems) {
+    for (const std::string& problem : cell.Problems()) {
       std::fprintf(stderr, "%s, %u subscribers: %s\n", cell.target.c_str(), cell.subscribers,
                    problem.c_str());
     }
     const auto target =
         std::find_if(plan.targets.begin(), plan.targets.end(),
                      [&cell](const CompareTarget& one) { return one.name == cell.target; });
-    if (target->is_ours) passed &= cell.lost() == 0 && cell.runs.size() == plan.runs;
+    if (target->is_ours) passed &= cell.passed() && cell.runs.size() == plan.runs;
   }
   return passed ? 0 : 1;
 }
@@ -69,7 +67,7 @@ void AddCompare(CLI::App* app, int* exit_status) {
   compare->add_option("list", call->list, "the list, a TOML file")->capture_default_str();
   compare->add_option("--subscribers,-n", call->subscribers, "instead of the list's")
       ->delimiter(',');
-  compare->add_option("--rate,-r", call->rates, "instead of the list's; 0 is full speed")
+  compare->add_option("--rate,-r", call->rates, "instead of the list's: events a second, or max")
       ->delimiter(',');
   compare->add_option("--only", call->only, "targets by name")->delimiter(',');
   compare->add_option("--runs", call->runs, "runs of each, in turn");

@@ -42,12 +42,16 @@ Status ReadTarget(const std::string& path, const toml::table& table, CompareTarg
   return Status::Ok();
 }
 
-void ReadLoad(const toml::table& table, ComparePlan* plan) {
+Status ReadLoad(const std::string& path, const toml::table& table, ComparePlan* plan) {
   if (const toml::array* const list = table["subscribers"].as_array()) {
     for (const auto& one : *list) plan->subscribers.push_back(one.value_or(0u));
   }
   if (const toml::array* const list = table["rates"].as_array()) {
-    for (const auto& one : *list) plan->rates.push_back(one.value_or(0.0));  // "max" is 0
+    for (const auto& one : *list) {
+      const double rate = one.value_or(one.value_or(std::string()) == "max" ? 0.0 : -1.0);
+      if (rate < 0) return Wrong(path, "a rate is a number of events a second, or \"max\"");
+      plan->rates.push_back(rate);
+    }
   }
   plan->runs = table["runs"].value_or(plan->runs);
   plan->base = table["base"].value_or(std::string());
@@ -55,6 +59,7 @@ void ReadLoad(const toml::table& table, ComparePlan* plan) {
   load.payload_bytes = table["size"].value_or(load.payload_bytes);
   load.duration_s = table["duration"].value_or(load.duration_s);
   load.warmup_s = table["warmup"].value_or(load.warmup_s);
+  return Status::Ok();
 }
 
 }  // namespace
@@ -64,7 +69,10 @@ Status ReadComparePlan(const std::string& path, ComparePlan* plan) {
   // its result are handled by catching here, at the one place that parses.
   try {
     const toml::table table = toml::parse_file(path);
-    if (const toml::table* const load = table["load"].as_table()) ReadLoad(*load, plan);
+    if (const toml::table* const load = table["load"].as_table()) {
+      const Status status = ReadLoad(path, *load, plan);
+      if (!status.ok()) return status;
+    }
     if (const toml::array* const targets = table["target"].as_array()) {
       for (const auto& one : *targets) {
         if (!one.is_table()) return Wrong(path, "target is a list of tables: [[target]]");

@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <functional>
 #include <memory>
 
 #include "base/clock.h"
 #include "crew.h"
+#include "live_line.h"
 #include "meter_thread.h"
 
 namespace sluice::bench {
@@ -27,7 +27,8 @@ int64_t Ns(double seconds) { return static_cast<int64_t>(seconds * 1e9); }
 
 class Run {
  public:
-  Run(const FanoutOptions& options, FanoutReport* report) : options_(options), report_(*report) {}
+  Run(const FanoutOptions& options, FanoutReport* report)
+      : options_(options), report_(*report), live_(options.is_quiet) {}
   Status Do();
 
  private:
@@ -40,7 +41,6 @@ class Run {
   void CompareOrders(const Crew& crew);
   void CollectLast(const Crew& crew);
   void Judge();
-  void Live(const Crew& crew, const char* phase);
   int64_t MeterCpuNs() const;
   uint64_t ServerBufferBytes() const;
 
@@ -48,9 +48,7 @@ class Run {
   FanoutReport& report_;
   RunPlan plan_;
   std::unique_ptr<PayloadFormat> format_;
-  int64_t live_due_ns_ = 0;
-  int64_t live_at_ns_ = 0;
-  uint64_t live_deliveries_ = 0;
+  LiveLine live_;
   uint64_t kernel_bytes_begin_ = 0;
   uint64_t kernel_bytes_peak_ = 0;
   uint64_t buffer_bytes_begin_ = 0;  // of the server's sockets
@@ -82,7 +80,7 @@ Status Run::Prepare() {
 
 Status Run::Join(Crew* crew) {
   double connect_s = 0;
-  const Status status = crew->Join([this, crew] { Live(*crew, "join"); }, &connect_s);
+  const Status status = crew->Join([this, crew] { live_.Show("join", *crew); }, &connect_s);
   report_.connect_s = connect_s;
   report_.joined = static_cast<uint32_t>(crew->streaming());
   if (status.ok()) SleepFor(Ns(options_.settle_s));
@@ -122,19 +120,22 @@ void Run::Measure(Crew* crew) {
 
   while (MonotonicNs() < control.window.begin_ns - kTickNs) {
     SleepFor(kTickNs);
-    Live(*crew, "warm-up");
+    live_.Show("warm-up", *crew);
   }
   SleepUntil(control.window.begin_ns);
   const bool has_server = options_.pid > 0;
   const int64_t meter_cpu_begin = MeterCpuNs();
   const int64_t meter_at_begin = MonotonicNs();
   const int64_t machine_cpu_begin = MachineCpuNs();
-  if (has_server) report_.server_begin = SampleProcess(options_.pid, false);
+  if (has_server) {
+    report_.server_command = CommandLine(options_.pid);
+    report_.server_begin = SampleProcess(options_.pid, false);
+  }
   ProcessSample before = report_.server_begin;
   for (int64_t at_ns = control.window.begin_ns + kSampleNs; at_ns < control.window.end_ns;
        at_ns += kSampleNs) {
     SleepUntil(at_ns);
-    Live(*crew, "measure");
+    live_.Show("measure", *crew);
     kernel_bytes_peak_ = std::max(kernel_bytes_peak_, SampleKernel().tcp_bytes);
     buffer_bytes_peak_ = std::max(buffer_bytes_peak_, ServerBufferBytes());
     TimelinePoint point;
@@ -174,7 +175,7 @@ void Run::Drain(Crew* crew) {
   uint64_t accepted = 0;
   for (;;) {
     SleepFor(2 * kNsPerMs);
-    Live(*crew, "drain");
+    live_.Show("drain", *crew);
     const int64_t now_ns = MonotonicNs();
     const uint64_t deliveries = crew->deliveries();
     const uint64_t accepted_now = crew->front().expected_events.load();
@@ -329,27 +330,6 @@ void Run::Judge() {
              r.events_accepted > 0 && !is_wrong_process;
 }
 
-void Run::Live(const Crew& crew, const char* phase) {
-  const int64_t now_ns = MonotonicNs();
-  if (options_.is_quiet || now_ns < live_due_ns_) return;
-  const uint64_t deliveries = crew.deliveries();
-  const double rate = live_at_ns_ == 0 ? 0
-                                       : static_cast<double>(deliveries - live_deliveries_) * 1e9 /
-                                             static_cast<double>(now_ns - live_at_ns_);
-  uint64_t p99 = 0;
-  for (const auto& meter : crew.meters()) p99 = std::max(p99, meter->p99_ns.load());
-  std::fprintf(
-      stderr, "\r%-8s %8llu connected %9llu events %11.0f deliveries/s  p99 %8.1f ms %5llu errors ",
-      phase, static_cast<unsigned long long>(crew.streaming()),
-      static_cast<unsigned long long>(crew.meters().front()->posted_events.load()), rate,
-      static_cast<double>(p99) / 1e6,
-      static_cast<unsigned long long>(
-          crew.Sum([](const MeterThread& m) { return m.problems.load(); })));
-  live_due_ns_ = now_ns + 500 * kNsPerMs;
-  live_at_ns_ = now_ns;
-  live_deliveries_ = deliveries;
-}
-
 Status Run::Do() {
   report_.options = options_;
   Status status = Prepare();
@@ -362,7 +342,7 @@ Status Run::Do() {
   Drain(&crew);
   ProbeSlow(&crew);
   crew.Stop();
-  if (!options_.is_quiet) std::fprintf(stderr, "\r%110s\r", "");
+  live_.Clear();
   Collect(crew);
   Judge();
   return Status::Ok();

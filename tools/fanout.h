@@ -87,6 +87,7 @@ struct FanoutReport {
   double slow_kernel_bytes = 0;  // each, the server's side of its socket; 0 without slow readers
   double slow_kernel_bytes_both = 0;  // each, with what the stopped reader's own socket holds
   bool has_server = false;
+  std::string server_command;  // its command line: which engine, how many shards
   double server_cpu_share = 0;
   double server_cpu_us_a_delivery = 0;
   double server_switches_a_second = 0;

@@ -6,7 +6,6 @@
 #include "commands.h"
 #include "fanout.h"
 #include "report.h"
-#include "report_page.h"
 
 namespace sluice::bench {
 namespace {
@@ -16,10 +15,7 @@ int Fanout(const FanoutOptions& options) {
   Status status = RunFanout(options, &report);
   if (!status.ok()) return ExitStatus(status);
   PrintTable(report);
-  if (!options.json_file.empty()) status = WriteFile(options.json_file, ToJson(report));
-  if (status.ok() && !options.html_file.empty()) {
-    status = WriteFile(options.html_file, ReportPage(ToJson(report)));
-  }
+  status = WriteResult(options, ToJson(report));
   if (!status.ok()) return ExitStatus(status);
   return report.passed ? 0 : 1;
 }
@@ -40,10 +36,9 @@ void AddFanout(CLI::App* app, int* exit_status) {
                      "at max: no post while the readers are so many events behind; 0: no bound");
   fanout->add_option("--slow", o.slow, "more subscribers that never read");
   fanout->add_option("--churn", o.churn, "reconnects a second");
-  fanout->add_option("--html", o.html_file, "writes a page there");
   fanout->add_flag("--storm", o.has_storm, "all reconnect at once, in the middle");
   fanout->callback([options, rate, exit_status] {
-    ReadRate(*rate, options.get());
+    options->rate = ReadRate(*rate);
     *exit_status = Fanout(*options);
   });
 }

@@ -93,10 +93,8 @@ int Floor(const FloorCall& call) {
   json.CloseList();
   WriteEnvironment(&json);
   json.Close();
-  if (!call.load.json_file.empty()) {
-    const Status status = WriteFile(call.load.json_file, json.text() + "\n");
-    if (!status.ok()) return ExitStatus(status);
-  }
+  const Status status = WriteResult(call.load, json.text() + "\n");
+  if (!status.ok()) return ExitStatus(status);
   return passed ? 0 : 1;
 }
 
@@ -115,7 +113,7 @@ void AddFloor(CLI::App* app, int* exit_status) {
       ->delimiter(',');
   floor->add_option("--frame-bytes", call->server.frame_bytes, "bytes of a frame, at least");
   floor->callback([call, exit_status] {
-    ReadRate(call->rate, &call->load);
+    call->load.rate = ReadRate(call->rate);
     *exit_status = Floor(*call);
   });
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "crew.h"
+#include "live_line.h"
 
 namespace sluice::bench {
 
@@ -45,14 +46,20 @@ Status RunIdle(const IdleOptions& options, IdleReport* report) {
   const int64_t begin_ns = MonotonicNs();
   crew.Start();
   double seconds = 0;
-  status = crew.Join([] {}, &seconds);
+  LiveLine live(base.is_quiet);
+  status = crew.Join([&] { live.Show("join", crew); }, &seconds);
   if (!status.ok()) return status;
   if (base.pid > 0) report->server_after = SampleProcess(base.pid, false);
-  SleepFor(static_cast<int64_t>(options.idle_s * 1e9));
+  const int64_t idle_until_ns = MonotonicNs() + static_cast<int64_t>(options.idle_s * 1e9);
+  while (MonotonicNs() < idle_until_ns) {
+    SleepUntil(std::min(idle_until_ns, MonotonicNs() + kNsPerSecond / 2));
+    live.Show("idle", crew);
+  }
   report->idle_s = options.idle_s;
   if (base.pid > 0) report->server_idle = SampleProcess(base.pid, true);
   report->kernel_after = SampleKernel();
   crew.Stop();
+  live.Clear();
   int64_t last_ns = begin_ns;
   for (const auto& meter : crew.meters()) {
     report->first_byte.Merge(meter->first_byte());

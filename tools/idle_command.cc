@@ -71,8 +71,7 @@ void AddJoining(CLI::App* app, const char* name, const char* what, int* exit_sta
     Status status = RunIdle(*options, &report);
     if (status.ok()) {
       PrintIdle(name, *options, report);
-      const std::string& file = options->base.json_file;
-      if (!file.empty()) status = WriteFile(file, IdleJson(name, *options, report));
+      status = WriteResult(options->base, IdleJson(name, *options, report));
     }
     *exit_status = ExitStatus(status);
   });

@@ -114,6 +114,8 @@ void PayloadFormat::Write(const PayloadHead& head, char* out) const {
 
 PayloadVerdict PayloadFormat::Read(std::string_view data, PayloadHead* head) const {
   const size_t at = data.find(kOpen);
+  // Nothing like ours, and too short to be one of ours that was changed.
+  if (at == std::string_view::npos && data.size() < bytes_) return PayloadVerdict::kForeign;
   if (at == std::string_view::npos || data.size() - at < kPayloadBytesMin) {
     return PayloadVerdict::kCorrupted;
   }

@@ -30,7 +30,7 @@ struct PayloadHead {
 enum class PayloadVerdict {
   kGood,
   kCorrupted,  // not our layout, cut short, or the checksum is wrong
-  kForeign,    // good layout, but due before this run began: replayed from another run
+  kForeign,    // not published by this run: due before it began, or a greeting, a keep-alive
 };
 
 class PayloadFormat {

@@ -31,6 +31,26 @@ size_t AnswerEnd(const std::string& text, int* status) {
   return text.size() >= head_end + 4 + length ? head_end + 4 + length : 0;
 }
 
+bool AnswerCloses(std::string_view answer) {
+  const std::string_view head = answer.substr(0, answer.find("\r\n\r\n"));
+  const bool is_old = head.starts_with("HTTP/1.0");
+  for (size_t at = head.find("\r\n"); at != std::string_view::npos;
+       at = head.find("\r\n", at + 2)) {
+    constexpr std::string_view kName = "connection:";
+    std::string_view line = head.substr(at + 2);
+    line = line.substr(0, line.find("\r\n"));
+    if (strncasecmp(line.data(), kName.data(), std::min(line.size(), kName.size())) != 0 ||
+        line.size() < kName.size()) {
+      continue;
+    }
+    line.remove_prefix(kName.size());
+    while (line.starts_with(' ')) line.remove_prefix(1);
+    return is_old ? strncasecmp(line.data(), "keep-alive", std::min<size_t>(line.size(), 10)) != 0
+                  : line.size() >= 5 && strncasecmp(line.data(), "close", 5) == 0;
+  }
+  return is_old;
+}
+
 Publisher::Publisher(SocketLoop* loop, const Target& target, const PayloadFormat& format,
                      uint32_t connections)
     : loop_(loop),
@@ -74,7 +94,7 @@ int64_t Publisher::Turn(int64_t now_ns, uint64_t events_max) {
   if (retrying_ > 0) {
     for (uint32_t i = 0; i < posters_.size(); ++i) {
       Poster& poster = posters_[i];
-      if (poster.state != State::kRetrying || !poster.is_sent) continue;
+      if (poster.state != State::kRetrying || !poster.is_open || !poster.is_sent) continue;
       if (poster.retry_ns > now_ns) {
         wake_ns = std::min(wake_ns, poster.retry_ns);
         continue;
@@ -146,9 +166,10 @@ void Publisher::OnConnected(uint32_t slot, int error) {
     return;
   }
   poster.failures = 0;
+  poster.is_open = true;
   ++connected_;
   loop_->Receive(slot);
-  Free(index);
+  if (poster.state != State::kRetrying) Free(index);
 }
 
 void Publisher::Free(uint32_t index) {
@@ -158,7 +179,8 @@ void Publisher::Free(uint32_t index) {
 
 void Publisher::Reopen(uint32_t index) {
   Poster& poster = posters_[index];
-  poster.state = State::kConnecting;
+  // What is to be posted again is kept: the new connection is for it.
+  if (poster.state != State::kRetrying) poster.state = State::kConnecting;
   poster.answer.clear();
   const Status status = loop_->Open(index, target_.publish, {});
   if (!status.ok()) {
@@ -181,9 +203,23 @@ void Publisher::OnReceived(uint32_t slot, std::string_view bytes) {
   poster.answer.append(bytes);
   int status = 0;
   while (const size_t end = AnswerEnd(poster.answer, &status)) {
+    const bool closes =
+        status >= 200 && AnswerCloses(std::string_view(poster.answer).substr(0, end));
     poster.answer.erase(0, end);
     if (status >= 200 && poster.state == State::kPosted) OnAnswer(index, status, MonotonicNs());
+    if (closes) return Renew(index);
   }
+}
+
+// The server ends this connection; not a fault, as no publish is under way on it.
+void Publisher::Renew(uint32_t index) {
+  Poster& poster = posters_[index];
+  loop_->Close(index);
+  poster.is_open = false;
+  poster.is_sent = true;  // the loop has no more use for the request
+  --connected_;
+  std::erase(free_, index);
+  Reopen(index);
 }
 
 void Publisher::OnAnswer(uint32_t index, int status, int64_t now_ns) {
@@ -216,6 +252,7 @@ void Publisher::OnClosed(uint32_t slot, int) {
   const uint32_t index = slot;
   Poster& poster = posters_[index];
   loop_->Close(slot);
+  poster.is_open = false;
   --connected_;
   if (poster.state == State::kPosted || poster.state == State::kRetrying) {
     if (poster.state == State::kRetrying) --retrying_;
@@ -224,6 +261,7 @@ void Publisher::OnClosed(uint32_t slot, int) {
     ++counts_.errors;
     problem_ = "the server closed a connection with a publish under way";
     --under_way_;
+    poster.state = State::kClosed;
   } else {
     std::erase(free_, index);
   }

@@ -7,7 +7,8 @@
 //
 // A connection numbers its own events and posts the next only after the last was answered, so their
 // order is defined. 503 and 429 are posted again (same number) after kRetryNs. An event whose
-// answer never came is of unknown fate: it may arrive or not.
+// answer never came is of unknown fate: it may arrive or not. A connection that the server closes
+// with an answer is opened anew for the next post.
 //
 // Thread: one, that of the loop whose slots it uses.
 // Bounds: kPublishersMax connections; 1 byte an event for its fate.
@@ -30,6 +31,8 @@ enum class Fate : uint8_t { kPending, kAccepted, kUnknown, kRefused };
 // Finds the end of the answer that `text` begins with: its bytes and status, or 0 if it is not
 // whole.
 size_t AnswerEnd(const std::string& text, int* status);
+// True if the server ends the connection after this answer.
+bool AnswerCloses(std::string_view answer);
 
 class Publisher : public SocketHandler {
  public:
@@ -85,6 +88,7 @@ class Publisher : public SocketHandler {
   enum class State : uint8_t { kClosed, kConnecting, kFree, kPosted, kRetrying };
   struct Poster {
     State state = State::kClosed;
+    bool is_open = false;
     bool is_sent = false;  // the request has left: its bytes may change
     uint32_t number = 0;
     uint32_t failures = 0;  // to connect, in a row
@@ -100,6 +104,7 @@ class Publisher : public SocketHandler {
   void OnAnswer(uint32_t index, int status, int64_t now_ns);
   void Free(uint32_t index);
   void Reopen(uint32_t index);
+  void Renew(uint32_t index);
   bool IsMeasured(int64_t due_ns) const {
     return due_ns >= plan_.window_begin_ns && due_ns < plan_.window_end_ns;
   }

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <fstream>
 
+#include "report_page.h"
+
 namespace sluice::bench {
 namespace {
 
@@ -78,8 +80,7 @@ void PrintTable(const FanoutReport& r) {
               static_cast<unsigned long long>(r.faults.reordered),
               static_cast<unsigned long long>(r.faults.corrupted),
               static_cast<unsigned long long>(r.disconnected));
-  if (r.foreign > 0)
-    Row("events of other runs, not judged", "%.0f", static_cast<double>(r.foreign));
+  if (r.foreign > 0) Row("events of others, not judged", "%.0f", static_cast<double>(r.foreign));
   for (const std::string& problem : r.problems) std::printf("  problem: %s\n", problem.c_str());
   if (r.meter_was_bottleneck) {
     std::printf(
@@ -87,6 +88,13 @@ void PrintTable(const FanoutReport& r) {
         "server's. Give it more --threads and --cpus.\n");
   }
   std::printf("%s\n", r.passed ? "PASS" : "FAIL");
+}
+
+void WriteFaults(JsonWriter* json, const Faults& faults) {
+  json->Open("faults").Number("lost", static_cast<double>(faults.lost));
+  json->Number("repeated", static_cast<double>(faults.repeated));
+  json->Number("reordered", static_cast<double>(faults.reordered));
+  json->Number("corrupted", static_cast<double>(faults.corrupted));
 }
 
 void WriteEnvironment(JsonWriter* json) {
@@ -119,10 +127,7 @@ std::string ToJson(const FanoutReport& r) {
   json.Number("accepted", static_cast<double>(r.events_accepted));
   json.Number("refused_for_now", static_cast<double>(r.publishes_retried));
   json.Number("errors", static_cast<double>(r.publish_errors)).Close();
-  json.Open("faults").Number("lost", static_cast<double>(r.faults.lost));
-  json.Number("repeated", static_cast<double>(r.faults.repeated));
-  json.Number("reordered", static_cast<double>(r.faults.reordered));
-  json.Number("corrupted", static_cast<double>(r.faults.corrupted));
+  WriteFaults(&json, r.faults);
   json.Number("disconnected", static_cast<double>(r.disconnected)).Close();
   json.Number("reconnected", static_cast<double>(r.reconnected));
   json.Open("slow").Number("joined", r.slow_joined).Number("cut_off", r.slow_cut_off);
@@ -133,7 +138,9 @@ std::string ToJson(const FanoutReport& r) {
     json.Number("cpu_us_a_delivery", r.server_cpu_us_a_delivery);
     json.Number("context_switches_a_second", r.server_switches_a_second);
     json.Number("resident_bytes", static_cast<double>(r.server_end.resident_bytes));
-    json.Number("threads", r.server_end.threads).Close();
+    json.Number("threads", r.server_end.threads);
+    json.Number("processes", r.server_end.processes);
+    json.Text("command", r.server_command).Close();
   }
   json.Number("meter_cpu_share", r.meter_cpu_share);
   json.Number("others_cpu_share", r.others_cpu_share);
@@ -157,6 +164,15 @@ Status WriteFile(const std::string& path, const std::string& text) {
   file.close();
   if (file) return Status::Ok();
   return Status::Unavailable("cannot write " + path);
+}
+
+Status WriteResult(const FanoutOptions& options, const std::string& json) {
+  Status status = Status::Ok();
+  if (!options.json_file.empty()) status = WriteFile(options.json_file, json);
+  if (status.ok() && !options.html_file.empty()) {
+    status = WriteFile(options.html_file, ReportPage(json));
+  }
+  return status;
 }
 
 }  // namespace sluice::bench

@@ -68,6 +68,15 @@ std::vector<pid_t> WithDescendants(pid_t pid) {
   return found;
 }
 
+std::string Limit(decltype(RLIMIT_NOFILE) resource) {
+  rlimit limit{};
+  ::getrlimit(resource, &limit);
+  const auto text = [](rlim_t value) {
+    return value == RLIM_INFINITY ? std::string("unlimited") : std::to_string(value);
+  };
+  return text(limit.rlim_cur) + ", hard " + text(limit.rlim_max);
+}
+
 std::string FirstLine(const std::string& path) {
   const std::string text = ReadAll(path);
   return text.substr(0, text.find('\n'));
@@ -98,6 +107,13 @@ ProcessSample SampleProcess(pid_t pid, bool with_pss) {
     });
   }
   return sample;
+}
+
+std::string CommandLine(pid_t pid) {
+  std::string line = ReadAll("/proc/" + std::to_string(pid) + "/cmdline");
+  while (line.ends_with('\0')) line.pop_back();
+  for (char& c : line) c = c == '\0' ? ' ' : c;
+  return line;
 }
 
 KernelSample SampleKernel() {
@@ -179,16 +195,20 @@ std::vector<std::pair<std::string, std::string>> Environment() {
     facts.emplace_back("cpu", cpuinfo.substr(begin, cpuinfo.find('\n', begin) - begin));
   }
   facts.emplace_back("cores", std::to_string(::sysconf(_SC_NPROCESSORS_ONLN)));
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  facts.emplace_back("open files (limit)", std::to_string(limit.rlim_cur));
+  facts.emplace_back("memory",
+                     std::to_string(Field(ReadAll("/proc/meminfo"), "MemTotal:") >> 10) + " MiB");
+  facts.emplace_back("open files (limit)", Limit(RLIMIT_NOFILE));
+  facts.emplace_back("locked memory (limit)", Limit(RLIMIT_MEMLOCK));
   facts.emplace_back("meter commit", SLUICE_BENCH_COMMIT);
   facts.emplace_back("clocksource",
                      FirstLine("/sys/devices/system/clocksource/clocksource0/current_clocksource"));
   for (const char* const name :
-       {"net/core/somaxconn", "net/core/rmem_max", "net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem",
-        "net/ipv4/tcp_mem", "net/ipv4/ip_local_port_range", "net/ipv4/tcp_max_syn_backlog",
-        "fs/file-max", "kernel/io_uring_disabled"}) {
+       {"net/core/somaxconn", "net/core/rmem_max", "net/core/wmem_max",
+        "net/core/netdev_max_backlog", "net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem", "net/ipv4/tcp_mem",
+        "net/ipv4/tcp_notsent_lowat", "net/ipv4/tcp_congestion_control",
+        "net/ipv4/ip_local_port_range", "net/ipv4/tcp_max_syn_backlog",
+        "net/netfilter/nf_conntrack_max", "fs/file-max", "fs/nr_open", "kernel/io_uring_disabled",
+        "kernel/sched_autogroup_enabled"}) {
     std::string value = FirstLine(std::string("/proc/sys/") + name);
     for (char& c : value) c = c == '\t' ? ' ' : c;
     if (!value.empty()) facts.emplace_back(std::string("sysctl ") + name, value);

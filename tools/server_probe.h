@@ -27,6 +27,9 @@ struct ProcessSample {
 };
 ProcessSample SampleProcess(pid_t pid, bool with_pss);
 
+// The command line of a process, its arguments separated by spaces; empty if it is gone.
+std::string CommandLine(pid_t pid);
+
 struct KernelSample {
   uint64_t tcp_bytes = 0;        // socket buffers, /proc/net/sockstat
   uint64_t slab_bytes = 0;       // kernel objects, /proc/meminfo

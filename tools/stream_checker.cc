@@ -6,17 +6,36 @@
 namespace sluice::bench {
 namespace {
 
-std::string_view WithoutLineEnd(std::string_view line) {
-  if (line.ends_with('\n')) line.remove_suffix(1);
-  if (line.ends_with('\r')) line.remove_suffix(1);
+constexpr char kEnded[] = "the server ended a stream";  // by its last chunk
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
+// Where the first line ends: its CR or LF, or npos.
+size_t LineEnd(std::string_view bytes) {
+  const size_t lf = bytes.find('\n');
+  const size_t cr = bytes.substr(0, lf).find('\r');
+  return cr != std::string_view::npos ? cr : lf;
+}
+
+// Takes the first line off `bytes`, its end (LF, CRLF or CR) with it, and returns it without that.
+std::string_view TakeLine(std::string_view* bytes) {
+  const size_t end = std::min(LineEnd(*bytes), bytes->size());
+  const std::string_view line = bytes->substr(0, end);
+  bytes->remove_prefix(end);
+  if (bytes->starts_with("\r\n")) bytes->remove_prefix(1);
+  if (!bytes->empty()) bytes->remove_prefix(1);
   return line;
 }
 
-// A field's value, without the one space that may stand after the colon.
-std::string_view Value(std::string_view line, size_t name_bytes) {
-  line.remove_prefix(name_bytes);
+// True if the line is the field `name`; its value is without the one space that may stand after the
+// colon, and empty if there is no colon at all.
+bool IsField(std::string_view line, std::string_view name, std::string_view* value) {
+  if (!line.starts_with(name)) return false;
+  line.remove_prefix(name.size());
+  if (!line.empty() && line.front() != ':') return false;
+  if (!line.empty()) line.remove_prefix(1);
   if (line.starts_with(' ')) line.remove_prefix(1);
-  return line;
+  *value = line;
+  return true;
 }
 
 bool HeaderIs(std::string_view head, std::string_view name, std::string_view value) {
@@ -82,12 +101,15 @@ bool StreamChecker::FeedHead(StreamState* state, std::string_view* bytes) {
     return true;
   }
   const std::string_view head(carry.data(), end + 2);
-  const std::string first(WithoutLineEnd(head.substr(0, head.find("\r\n") + 2)));
+  const std::string first(head.substr(0, head.find("\r\n")));
   if (!first.starts_with("HTTP/1.") || first.size() < 12 || first.substr(9, 3) != "200") {
     return Fail("the stream was answered with \"" + first + "\"");
   }
   if (!HeaderIs(head, "content-type", "text/event-stream")) {
     return Fail("the answer to the stream request is no text/event-stream");
+  }
+  if (HeaderIs(head, "content-encoding", "") && !HeaderIs(head, "content-encoding", "identity")) {
+    return Fail("the stream is compressed, although that was not asked for");
   }
   const bool is_chunked = HeaderIs(head, "transfer-encoding", "chunked");
   state->chunk_part = is_chunked ? ChunkPart::kSize : ChunkPart::kNone;
@@ -113,7 +135,8 @@ bool StreamChecker::FeedChunked(StreamState* state, std::string_view bytes, int6
         } else if (lower >= 'a' && lower <= 'f') {
           state->chunk_left = state->chunk_left * 16 + static_cast<uint32_t>(lower - 'a' + 10);
         } else if (c == '\n') {
-          state->chunk_part = state->chunk_left == 0 ? ChunkPart::kEnd : ChunkPart::kData;
+          if (state->chunk_left == 0) return Fail(kEnded);
+          state->chunk_part = ChunkPart::kData;
         } else if (c == '\r' || c == ';' || c == ' ') {
           state->chunk_part = ChunkPart::kSizeRest;
         } else {
@@ -126,7 +149,8 @@ bool StreamChecker::FeedChunked(StreamState* state, std::string_view bytes, int6
         const size_t end = bytes.find('\n');
         if (end == std::string_view::npos) return true;
         bytes.remove_prefix(end + 1);
-        state->chunk_part = state->chunk_left == 0 ? ChunkPart::kEnd : ChunkPart::kData;
+        if (state->chunk_left == 0) return Fail(kEnded);
+        state->chunk_part = ChunkPart::kData;
         break;
       }
       case ChunkPart::kData: {
@@ -147,7 +171,6 @@ bool StreamChecker::FeedChunked(StreamState* state, std::string_view bytes, int6
         }
         break;
       }
-      case ChunkPart::kEnd:
       case ChunkPart::kNone:
         return true;
     }
@@ -158,6 +181,14 @@ bool StreamChecker::FeedChunked(StreamState* state, std::string_view bytes, int6
 bool StreamChecker::FeedBody(StreamState* state, std::string_view bytes, int64_t now_ns) {
   const uint64_t before = counts_.deliveries;
   while (!bytes.empty()) {
+    if (state->is_after_cr) {
+      state->is_after_cr = false;
+      if (bytes.front() == '\n') {
+        bytes.remove_prefix(1);
+        ++counts_.bytes;
+        continue;
+      }
+    }
     const bool is_gathering = state->detour != nullptr && !state->detour->carry.empty();
     if (!is_gathering && state->next < log_.size()) {
       Event& event = log_[state->next];
@@ -168,6 +199,8 @@ bool StreamChecker::FeedBody(StreamState* state, std::string_view bytes, int64_t
           state->matched += static_cast<uint32_t>(count);
           if (state->matched < event.length) break;
           state->matched = 0;
+          state->has_line = true;
+          state->is_after_cr = event.bytes[event.length - 1] == '\r';
           ++state->next;
           OnDelivery(state, &event, now_ns);
           continue;
@@ -202,20 +235,29 @@ void StreamChecker::Materialise(StreamState* state) {
 
 size_t StreamChecker::Gather(StreamState* state, std::string_view bytes, int64_t now_ns) {
   std::string& carry = DetourOf(state).carry;
-  const size_t end = bytes.find('\n');
+  if (carry.ends_with('\r') && bytes.front() == '\n') {
+    carry += '\n';  // the rest of a line's end
+    return 1;
+  }
+  const size_t end = LineEnd(bytes);
   if (end == std::string_view::npos) {
     carry.append(bytes);
     return bytes.size();
   }
   // Where the line begins: within the carry if it was cut.
-  const size_t line_begin = carry.rfind('\n') + 1;  // npos + 1 is 0
+  const size_t line_begin = carry.find_last_of("\r\n") + 1;  // npos + 1 is 0
   carry.append(bytes.substr(0, end + 1));
-  const std::string_view line = WithoutLineEnd(std::string_view(carry).substr(line_begin));
-  if (line.empty()) {
-    OnBlock(state, carry, now_ns);
+  if (!state->has_line && carry.starts_with(kByteOrderMark)) carry.erase(0, kByteOrderMark.size());
+  state->has_line = true;
+  std::string_view line = std::string_view(carry).substr(line_begin);
+  line.remove_suffix(1);
+  const bool is_block = line.empty();
+  if (is_block) OnBlock(state, carry, now_ns);
+  // A comment or `retry:` that stands alone ends here: what follows may be an event in its usual
+  // bytes.
+  if (is_block || (line_begin == 0 && (line.starts_with(':') || line.starts_with("retry:")))) {
+    state->is_after_cr = bytes[end] == '\r';
     carry.clear();
-  } else if (line_begin == 0 && (line.starts_with(':') || line.starts_with("retry:"))) {
-    carry.clear();  // stands alone: what follows may be an event in its usual bytes
   }
   return end + 1;
 }
@@ -223,16 +265,14 @@ size_t StreamChecker::Gather(StreamState* state, std::string_view bytes, int64_t
 void StreamChecker::OnBlock(StreamState* state, std::string_view block, int64_t now_ns) {
   data_.clear();
   bool has_data = false;
-  std::string_view rest = block;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find('\n'), rest.size() - 1);
-    const std::string_view line = WithoutLineEnd(rest.substr(0, end + 1));
-    rest.remove_prefix(end + 1);
-    if (line.starts_with("data:")) {
+  for (std::string_view rest = block; !rest.empty();) {
+    const std::string_view line = TakeLine(&rest);
+    std::string_view value;
+    if (IsField(line, "data", &value)) {
       if (has_data) data_ += '\n';
       has_data = true;
-      data_ += Value(line, 5);
-    } else if (line.starts_with("event:") && Value(line, 6).starts_with("sluice.")) {
+      data_ += value;
+    } else if (IsField(line, "event", &value) && value.starts_with("sluice.")) {
       return;
     }
   }

@@ -3,11 +3,15 @@
 // The straight path is one memcmp an event against the order log: equal bytes at the next place are
 // the next event, whole and in order. Anything else (a head, a comment, an event that this thread
 // sees for the first time, a fault) takes the detour: lines are gathered until the block is whole,
-// then parsed. Chunked transfer encoding and streams that end with the connection both work; a
-// block or a chunk's head may be cut anywhere.
+// then parsed. It reads what the HTML standard (section 9.2) calls an event stream, whoever sends
+// it: lines that end in LF, CRLF or CR, a byte order mark, data in several lines, fields it does
+// not know; in chunked transfer encoding or up to the connection's end; cut anywhere.
 //
-// Not events: comments, `retry:` lines, blocks whose type begins with `sluice.`, blocks without
-// data.
+// A blank line that ends in CR ends its block there; an LF behind it is passed over when it comes,
+// so that a block never waits for a byte that may not come.
+//
+// Not events of the run: comments, blocks whose type begins with `sluice.`, blocks without data or
+// with data of somebody else's (a greeting, a keep-alive).
 //
 // Thread: one.
 // Owner:  StreamState belongs to the subscriber; the checker keeps nothing a subscriber.
@@ -52,7 +56,7 @@ struct Detour {
   Faults faults;               // lost is only counted by the checker's Settle
 };
 
-enum class ChunkPart : uint8_t { kNone, kSize, kSizeRest, kData, kDataEnd, kEnd };
+enum class ChunkPart : uint8_t { kNone, kSize, kSizeRest, kData, kDataEnd };
 
 struct StreamState {
   uint32_t next = 0;     // the place of the event expected
@@ -60,6 +64,8 @@ struct StreamState {
   uint32_t chunk_left = 0;
   ChunkPart chunk_part = ChunkPart::kNone;
   bool has_head = false;
+  bool has_line = false;         // the stream's first line, before which a BOM may stand, is over
+  bool is_after_cr = false;      // what was taken last ended in CR: an LF now belongs to it
   bool begins_anywhere = false;  // joined during the run: its first event sets its place
   uint32_t events = 0;           // had by this subscriber, each once
   std::unique_ptr<Detour> detour;
@@ -78,7 +84,7 @@ class StreamChecker {
     uint64_t deliveries_measured = 0;  // those that arrived within the window
     uint64_t bytes = 0;                // of blocks delivered
     uint64_t joined_blocks = 0;        // events that arrived in a read behind another event
-    uint64_t foreign = 0;              // events of another run: not judged
+    uint64_t foreign = 0;              // events that this run did not publish: not judged
   };
   static constexpr int64_t kSlotNs = 250'000'000;  // of the timeline
 

@@ -67,6 +67,47 @@ TEST_P(Meter, ReadsChunkedStreamsCutAnywhere) {
   EXPECT_EQ(report.deliveries, report.events_accepted * kSubscribers);
 }
 
+// Whatever the standard lets a server send is read: it need not look like ours.
+TEST_P(Meter, ReadsEveryServersStreams) {
+  for (const char* const line_end : {"\r\n", "\r", "\n"}) {
+    for (const bool is_chunked : {false, true}) {
+      SCOPED_TRACE(testing::Message() << (line_end[0] == '\n' ? "LF"
+                                          : line_end[1]       ? "CRLF"
+                                                              : "CR")
+                                      << (is_chunked ? ", chunked" : ""));
+      FaultyServer server({.is_chunked = is_chunked,
+                           .line_end = line_end,
+                           .has_bom = true,
+                           .is_talkative = true,
+                           .closes_publishes = is_chunked});
+      FanoutOptions options = Options(server);
+      options.publish_body = "{\n  \"wrapped\": {payload},\n  \"more\": [1,\n2]\n}";
+      const FanoutReport report = Run(options);
+      ExpectFaults(report, {});
+      EXPECT_EQ(report.deliveries, report.events_accepted * kSubscribers);
+      EXPECT_GT(report.foreign, 0u);
+    }
+  }
+}
+
+TEST_P(Meter, FindsTheFaultInEveryLineEnd) {
+  for (const char* const line_end : {"\r\n", "\r"}) {
+    FaultyServer server({.fault = Fault::kRepeat, .line_end = line_end, .is_talkative = true});
+    const FanoutReport report = Run(Options(server));
+    ASSERT_GT(server.injected(), 0u);
+    ExpectFaults(report, {.repeated = server.injected()});
+  }
+}
+
+TEST_P(Meter, OpensAConnectionAPublishWhereTheServerWantsIt) {
+  FaultyServer server({.fault = Fault::kRefuse, .closes_publishes = true});
+  const FanoutReport report = Run(Options(server));
+  ASSERT_GT(server.injected(), 0u);
+  EXPECT_EQ(report.publishes_retried, server.injected());
+  EXPECT_EQ(report.publish_errors, 0u);
+  ExpectFaults(report, {});
+}
+
 TEST_P(Meter, JudgesOverSeveralThreads) {
   FaultyServer server({.fault = Fault::kLose});
   FanoutOptions options = Options(server);

@@ -85,7 +85,9 @@ void FaultyServer::OnReadable(int fd) {
                     "\r\n");
     streams_.push_back(fd);
     requests_.erase(fd);
-    Write(fd, ":ok\nretry: 2000\nevent: sluice.open\ndata: {\"id\":\"1-0\"}\n\n");
+    Write(fd, std::string(options_.has_bom ? "\xef\xbb\xbf" : "") +
+                  ":ok\nretry: 2000\nevent: sluice.open\ndata: {\"id\":\"1-0\"}\n\n");
+    if (options_.is_talkative) Write(fd, "data: welcome\n\n");
     return;
   }
   const size_t length =
@@ -96,16 +98,30 @@ void FaultyServer::OnReadable(int fd) {
   ++events_;
   if (options_.fault == Fault::kRefuse && events_ % options_.every == 0) {
     ++injected_;
-    SendAll(fd, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+    Answer(fd, "503 Service Unavailable", "");
     return;
   }
-  SendAll(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+  Answer(fd, "200 OK", "ok");
   OnEvent(body);
 }
 
+void FaultyServer::Answer(int fd, const std::string& status, const std::string& body) {
+  SendAll(fd, "HTTP/1.1 " + status + "\r\nContent-Length: " + std::to_string(body.size()) +
+                  (options_.closes_publishes ? "\r\nConnection: close" : "") + "\r\n\r\n" + body);
+  if (!options_.closes_publishes) return;
+  requests_.erase(fd);
+  ::close(fd);
+}
+
 void FaultyServer::OnEvent(const std::string& body) {
-  const std::string frame = "data: " + body + "\nid: " + std::to_string(events_) + "\n" +
-                            (events_ % 7 == 0 ? ":\n\n" : "\n");
+  std::string frame;
+  for (size_t at = 0; at <= body.size();) {
+    const size_t end = std::min(body.find('\n', at), body.size());
+    frame += "data: " + body.substr(at, end - at) + "\n";
+    at = end + 1;
+  }
+  if (options_.is_talkative) frame += "event: price\nunknown: field\nnothing\n";
+  frame += "id: " + std::to_string(events_) + "\n" + (events_ % 7 == 0 ? ":\n\n" : "\n");
   const bool is_wrong = options_.fault != Fault::kNone && events_ % options_.every == 0;
   if (is_wrong && options_.fault == Fault::kDelay && injected_ == 0) {
     ++injected_;
@@ -114,6 +130,9 @@ void FaultyServer::OnEvent(const std::string& body) {
   }
   const std::vector<int> streams = streams_;
   for (const int fd : streams) {
+    if (options_.is_talkative && (events_ + static_cast<uint64_t>(fd)) % 3 == 0) {
+      Write(fd, ":keep-alive\nevent: ping\ndata\n\ndata: {\"time\":1}\n\n");
+    }
     if (is_wrong && (options_.hits_all || fd == streams.back())) {
       Mistreat(fd, frame);
     } else {
@@ -158,7 +177,16 @@ void FaultyServer::Mistreat(int fd, const std::string& frame) {
   }
 }
 
-void FaultyServer::Write(int fd, const std::string& frame) {
+// `text` has LF for its line ends: the server's own go out.
+void FaultyServer::Write(int fd, const std::string& text) {
+  std::string frame;
+  for (const char c : text) {
+    if (c == '\n') {
+      frame += options_.line_end;
+    } else {
+      frame += c;
+    }
+  }
   if (!options_.is_chunked) {
     SendAll(fd, frame);
     return;

@@ -23,6 +23,11 @@ struct FaultyOptions {
   bool hits_all = false;    // or only the newest subscriber
   bool is_chunked = false;  // chunked transfer encoding, chunk heads cut in two
   int delay_ms = 300;       // of kDelay, once, at event `every`
+  // What servers of event streams may do, and what is no fault.
+  std::string line_end = "\n";
+  bool has_bom = false;
+  bool is_talkative = false;      // comments, keep-alives, fields and events of its own
+  bool closes_publishes = false;  // a connection a publish
 };
 
 class FaultyServer {
@@ -42,7 +47,8 @@ class FaultyServer {
   void Accept();
   void OnReadable(int fd);
   void OnEvent(const std::string& body);
-  void Write(int fd, const std::string& frame);
+  void Write(int fd, const std::string& text);
+  void Answer(int fd, const std::string& status, const std::string& body);
   void Mistreat(int fd, const std::string& frame);
 
   const FaultyOptions options_;

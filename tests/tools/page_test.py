@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The report page in a real browser: a small run's page is opened in headless Chromium, at the width
-of a phone, and must have drawn its charts and its verdict without an error of its script.
+"""The report pages in a real browser: those of small runs are opened in headless Chromium, at the
+width of a phone, and must have drawn their charts and verdict without an error of their script.
 
 Called as page_test.py SLUICE_BENCH. Exit status 77 (skipped) without Chromium.
 """
@@ -32,12 +32,27 @@ def wait_until_listening(port, process):
 def dom_of(browser, page, folder):
     done = subprocess.run(
         [browser, '--headless', '--no-sandbox', '--disable-gpu', '--window-size=400,900',
-         f'--user-data-dir={folder}/profile', '--enable-logging=stderr', '--dump-dom',
+         '--disable-quic', '--no-first-run', '--disable-background-networking',
+         '--disable-component-update', '--disable-sync', f'--user-data-dir={folder}/profile',
+         '--enable-logging=stderr', '--dump-dom',
          'file://' + page], capture_output=True, text=True, timeout=120)
     errors = [line for line in done.stderr.splitlines() if 'Uncaught' in line]
     if errors:
         sys.exit('the page has an error: ' + errors[0])
     return done.stdout
+
+
+def run(*arguments):
+    done = subprocess.run([METER, *arguments], stdout=subprocess.DEVNULL)
+    if done.returncode != 0:
+        sys.exit(f'{arguments[0]} failed with {done.returncode}')
+
+
+def check(browser, page, folder, wanted):
+    drawn = dom_of(browser, page, folder).split('<main', 1)[1].split('</main>', 1)[0]
+    for text, least in wanted:
+        if drawn.count(text) < least:
+            sys.exit(f'the page shows "{text}" {drawn.count(text)} times, not {least}')
 
 
 def main():
@@ -47,27 +62,39 @@ def main():
         sys.exit(77)
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
+        page = os.path.join(folder, 'page.html')
         server = subprocess.Popen([METER, 'floor-server', '--port', str(port)])
         try:
             wait_until_listening(port, server)
-            page = os.path.join(folder, 'page.html')
-            base = f'http://127.0.0.1:{port}'
-            run = subprocess.run(
-                [METER, 'fanout', '--stream', base + '/stream', '--publish', base + '/broadcast',
-                 '-n', '20', '--rate', '100', '--duration', '1', '--warmup', '0.2', '--quiet',
-                 '--pid', str(server.pid), '--html', page], stdout=subprocess.DEVNULL)
-            if run.returncode != 0:
-                sys.exit(f'the run failed with {run.returncode}')
-            dom = dom_of(browser, page, folder)
+            stream = ['--stream', f'http://127.0.0.1:{port}/stream']
+            publish = ['--publish', f'http://127.0.0.1:{port}/broadcast']
+            short = ['-n', '20', '--pid', str(server.pid), '--quiet', '--html', page]
+            run('fanout', *stream, *publish, *short, '--rate', '100', '--duration', '1',
+                '--warmup', '0.2')
+            check(browser, page, folder, (
+                ('<polyline', 4), ('PASS: every event reached', 1), ('<figure', 4),
+                ('deliveries a second', 1), ('floor-server --port', 1), ('kernel', 1)))
+            run('connect', *stream, *short, '--idle', '0.1')
+            check(browser, page, folder, (
+                ('<polyline', 1), ('PASS', 1), ('connects a second', 1), ('kernel', 1)))
+            run('burst', *stream, *publish, *short, '--rounds', '2', '--gap', '0.05')
+            check(browser, page, folder, (('PASS', 1), ('last ms', 1), ('kernel', 1)))
         finally:
             server.terminate()
             server.wait()
-    drawn = dom.split('<main', 1)[1].split('</main>', 1)[0]
-    for wanted, least in (('<polyline', 4), ('PASS: every event reached', 1), ('<figure', 4),
-                          ('deliveries a second', 1), ('kernel', 1)):
-        if drawn.count(wanted) < least:
-            sys.exit(f'the page shows "{wanted}" {drawn.count(wanted)} times, not {least}')
-    print('the page is drawn')
+        targets = ''.join(
+            f'[[target]]\nname = "{name}"\nfloor = {floor}\nours = true\ncommand = ["{{meter}}", '
+            '"floor-server", "--port", "{port}"]\n'
+            for name, floor in (('base', 'false'), ('other', 'false'), ('floor', 'true')))
+        plan = os.path.join(folder, 'compare.toml')
+        with open(plan, 'w') as file:
+            file.write('[load]\nsubscribers = [20]\nrates = [100]\nruns = 1\nduration = 1.0\n'
+                       'warmup = 0.2\nbase = "base"\n' + targets)
+        run('compare', plan, '--port', str(free_port()), '--html', page)
+        check(browser, page, folder, (
+            ('class="bar"', 6), ('<polyline', 12), ('20 subscribers', 1),
+            ('us CPU a delivery', 1), ('kernel', 1)))
+    print('the pages are drawn')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 // Goal: no way of cutting a stream changes the verdict. Method: one stream with everything in it
-// (head, comments, retry, named blocks, blocks without data, CRLF), cut at random from a seed,
-// plain and chunked, for several subscribers in turn; a failure prints the seed.
+// (a byte order mark, head, comments, retry, named blocks, blocks without data, events of others,
+// lines that end in LF, CRLF or CR), cut at random from a seed, plain and chunked, for several
+// subscribers in turn; a failure prints the seed.
 #include "stream_checker.h"
 
 #include <gtest/gtest.h>
@@ -35,6 +36,20 @@ std::string Chunked(const std::string& body, std::mt19937* random) {
   return text;
 }
 
+std::string WithLineEnds(const std::string& text, std::string_view line_end) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '\n') {
+      out += line_end;
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+constexpr std::string_view kLineEnds[] = {"\n", "\r\n", "\r"};
+
 Faults Settled(const StreamChecker& checker, const StreamState& state, uint64_t unseen = 0) {
   return checker.Settle(
       state, [](uint32_t, uint32_t) { return true; }, unseen);
@@ -48,12 +63,19 @@ TEST(StreamChecker, SeesTheSameHoweverTheStreamIsCut) {
     StreamChecker checker(format, 1 << 20);
     checker.SetWindow({0, 1'000'000});
     for (int subscriber = 0; subscriber < 4; ++subscriber) {
-      std::string body = ":ok\nretry: 3000\nevent: sluice.open\ndata: {}\n\n";
+      const auto ended = [&random](const char* text) {
+        return WithLineEnds(text, kLineEnds[random() % 3]);
+      };
+      std::string body = subscriber % 2 == 0 ? "\xef\xbb\xbf" : "";
+      body += ended(":ok\nretry: 3000\nevent: sluice.open\ndata: {}\n\n");
       for (uint32_t i = 0; i < kEvents; ++i) {
-        if (random() % 5 == 0) body += ":\n";
-        if (random() % 9 == 0) body += "event: nothing\r\n\r\n";
+        if (random() % 5 == 0) body += ended(":\n");
+        if (random() % 9 == 0) body += ended("event: nothing\n\n");
+        if (random() % 9 == 0) body += ended("data: hello\ndata\n\n");
+        // After a CR this LF is no line of its own: it changes nothing either way.
         if (random() % 9 == 0) body += "\n";
-        body += Frame(format, i);
+        // An event's bytes are the same for all, or the straight path would not be taken.
+        body += WithLineEnds(Frame(format, i), kLineEnds[(seed + i / 7) % 3]);
       }
       const bool is_chunked = random() % 2 == 0;
       const std::string text =
@@ -122,11 +144,67 @@ TEST(StreamChecker, AReaderThatJoinsLateIsJudgedFromItsFirstEvent) {
   EXPECT_EQ(Settled(checker, early, 2).lost, 2u);
 }
 
+// The same event may come in other bytes to another reader: it is still that event.
+TEST(StreamChecker, KnowsAnEventByItsDataWhateverItsLineEnds) {
+  const PayloadFormat format(kBytes, 3, 0);
+  StreamChecker checker(format, 1 << 20);
+  StreamState states[3];
+  for (int reader = 0; reader < 3; ++reader) {
+    ASSERT_TRUE(checker.Feed(&states[reader], kPlainHead, 1));
+    for (uint32_t i = 0; i < 20; ++i) {
+      const std::string frame = WithLineEnds(Frame(format, i), kLineEnds[reader]);
+      for (const char& c : frame) ASSERT_TRUE(checker.Feed(&states[reader], {&c, 1}, 1));
+    }
+    EXPECT_EQ(states[reader].events, 20u);
+    EXPECT_EQ(Settled(checker, states[reader]).total(), 0u);
+  }
+  EXPECT_EQ(checker.log().size(), 20u);
+}
+
+TEST(StreamChecker, DeliversABlockThatEndsInCrWithoutAnotherByte) {
+  const PayloadFormat format(kBytes, 3, 0);
+  StreamChecker checker(format, 1 << 20);
+  StreamState state;
+  ASSERT_TRUE(checker.Feed(&state, kPlainHead, 1));
+  ASSERT_TRUE(checker.Feed(&state, WithLineEnds(Frame(format, 0), "\r"), 1));
+  EXPECT_EQ(state.events, 1u);
+  // The LF of that CRLF comes late; then an empty line and an event, which is the second.
+  ASSERT_TRUE(checker.Feed(&state, "\n", 1));
+  ASSERT_TRUE(checker.Feed(&state, "\n" + Frame(format, 1), 1));
+  EXPECT_EQ(state.events, 2u);
+  EXPECT_EQ(Settled(checker, state).total(), 0u);
+}
+
+TEST(StreamChecker, JudgesOnlyTheEventsOfItsRun) {
+  const PayloadFormat format(kBytes, 3, 0);
+  StreamChecker checker(format, 1 << 20);
+  StreamState state;
+  ASSERT_TRUE(checker.Feed(&state, kPlainHead, 1));
+  ASSERT_TRUE(checker.Feed(&state, "event: ping\ndata: {}\n\ndata: welcome\n\ndata\n\n", 1));
+  EXPECT_EQ(checker.counts().foreign, 3u);
+  EXPECT_EQ(Settled(checker, state).total(), 0u);
+  // As long as ours, and nothing of ours in it: one of ours whose every byte was changed.
+  ASSERT_TRUE(checker.Feed(&state, "data: " + std::string(kBytes, 'x') + "\n\n", 1));
+  EXPECT_EQ(Settled(checker, state).corrupted, 1u);
+}
+
+TEST(StreamChecker, SaysThatAStreamEndedByItsLastChunk) {
+  const PayloadFormat format(kBytes, 3, 0);
+  for (const char* const last : {"0\r\n\r\n", "000;x=y\r\n\r\n"}) {
+    StreamChecker checker(format, 1 << 20);
+    StreamState state;
+    ASSERT_TRUE(checker.Feed(&state, kChunkedHead, 1));
+    EXPECT_FALSE(checker.Feed(&state, last, 1));
+    EXPECT_EQ(checker.problem(), "the server ended a stream");
+  }
+}
+
 TEST(StreamChecker, RefusesWhatIsNoStream) {
   const PayloadFormat format(kBytes, 3, 0);
   for (const char* const answer :
        {"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", "SSH-2.0-x\r\n\r\n"}) {
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", "SSH-2.0-x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n\r\n"}) {
     StreamChecker checker(format, 1 << 20);
     StreamState state;
     EXPECT_FALSE(checker.Feed(&state, answer, 1)) << answer;
