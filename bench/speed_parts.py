@@ -3,6 +3,7 @@
 Every server runs pinned to the server's processors and is ended by its own process id.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -53,14 +54,18 @@ class Lab:
         return [self.sluice, '--listen', f'127.0.0.1:{port}', '--shards', str(shards),
                 '--cpus', cpus, '--engine', parts[1]]
 
-    def run_meter(self, arguments):
-        """Runs sluice-bench and returns its JSON; a run that failed is still returned."""
+    def run_meter(self, arguments, watch=None):
+        """Runs sluice-bench and returns its JSON; a run that failed is still returned.
+
+        A `watch`, if any, is told the process and may end it.
+        """
         with tempfile.NamedTemporaryFile(suffix='.json') as out:
             process = self.start(
                 [self.meter, *arguments, '--json', out.name, '--cpus', str(self.meter_cpu)],
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
             try:
-                _, problem = process.communicate()
+                with watch(process) if watch else contextlib.nullcontext():
+                    _, problem = process.communicate()
             except BaseException:
                 process.kill()
                 process.wait()
@@ -93,13 +98,15 @@ class Lab:
 class Server:
     """A running server of a Lab, as a context."""
 
-    def __init__(self, lab, name, extra=(), pinned=True):
+    def __init__(self, lab, name, extra=(), pinned=True, files=0):
         self.lab = lab
         self.name = name
         self.port = lab.next_port()
         command = [*lab.command(name, self.port), *extra]
         if pinned:
             command = ['taskset', '-c', str(lab.server_cpu), *command]
+        if files:
+            command = ['prlimit', f'--nofile={files}:{files}', *command]
         self.log = tempfile.TemporaryFile(mode='w+')
         self.process = lab.start(command, stdout=self.log, stderr=self.log)
 
@@ -113,8 +120,7 @@ class Server:
                     if self.process.poll() is None:
                         return self
             time.sleep(0.05)
-        self.log.seek(0)
-        text = self.log.read()
+        text = self.said()
         self.__exit__()
         raise RuntimeError(f'{self.name} did not start: {text.strip()}')
 
@@ -122,17 +128,23 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(timeout=20)
+                self.process.wait(timeout=40)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
 
-    def meter(self, command, *arguments):
+    def said(self):
+        """All that it has written so far."""
+        # Not seek: the server writes with the same offset.
+        return os.pread(self.log.fileno(), 2**20, 0).decode()
+
+    def meter(self, command, *arguments, watch=None):
         """One run of the meter's `command` against this server."""
         base = f'http://127.0.0.1:{self.port}'
         publish = ['--publish', base + '/broadcast'] if command in ('fanout', 'burst') else []
         return self.lab.run_meter([command, '--stream', base + '/stream', *publish, '--quiet',
-                                   '--pid', str(self.process.pid), *map(str, arguments)])
+                                   '--pid', str(self.process.pid), *map(str, arguments)],
+                                  watch)
 
 
 def end_servers_on_sigterm():
@@ -148,6 +160,15 @@ def spread(values):
     """Half the distance from the smallest to the largest, as a share of the median."""
     middle = median(values)
     return (max(values) - min(values)) / 2 / middle if middle else 0.0
+
+
+def table(*columns):
+    print('| ' + ' | '.join(columns) + ' |')
+    print('|' + '---|' * len(columns))
+
+
+def row(*cells):
+    print('| ' + ' | '.join(str(cell) for cell in cells) + ' |', flush=True)
 
 
 def note(text):

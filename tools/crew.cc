@@ -8,6 +8,15 @@
 #include "base/clock.h"
 
 namespace sluice::bench {
+namespace {
+
+// Connections being made at a time by a thread and by all of them, unless asked otherwise: more
+// would overflow a server's backlog (4,096 as a rule) and wait a second for their next SYN.
+constexpr uint32_t kConnectingMax = 128;
+constexpr uint32_t kConnectingOfAllMax = 1'024;
+
+}  // namespace
+
 void SleepUntil(int64_t at_ns) {
   const timespec at{at_ns / kNsPerSecond, at_ns % kNsPerSecond};
   while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr) != 0) {
@@ -37,6 +46,9 @@ Status ChooseLoop(const std::string& engine, RunPlan* plan) {
     return Status::InvalidArgument(
         "epoll is bounded by the limit of open files: take fewer subscribers, raise `ulimit -n`, "
         "or use --engine io_uring");
+  }
+  if (plan->connecting_max == 0) {
+    plan->connecting_max = std::clamp(kConnectingOfAllMax / plan->threads, 1u, kConnectingMax);
   }
   return Status::Ok();
 }

@@ -50,7 +50,6 @@ class Run {
   std::unique_ptr<PayloadFormat> format_;
   LiveLine live_;
   uint64_t kernel_bytes_begin_ = 0;
-  uint64_t kernel_bytes_peak_ = 0;
   uint64_t buffer_bytes_begin_ = 0;  // of the server's sockets
   uint64_t buffer_bytes_peak_ = 0;
 };
@@ -83,7 +82,11 @@ Status Run::Join(Crew* crew) {
   const Status status = crew->Join([this, crew] { live_.Show("join", *crew); }, &connect_s);
   report_.connect_s = connect_s;
   report_.joined = static_cast<uint32_t>(crew->streaming());
-  if (status.ok()) SleepFor(Ns(options_.settle_s));
+  if (!status.ok()) return status;
+  SleepFor(Ns(options_.settle_s));
+  report_.memory.kernel_joined = SampleKernel();
+  report_.memory.meter_joined = SampleProcess(::getpid(), true);
+  if (options_.pid > 0) report_.memory.server_joined = SampleProcess(options_.pid, true);
   return status;
 }
 
@@ -136,7 +139,8 @@ void Run::Measure(Crew* crew) {
        at_ns += kSampleNs) {
     SleepUntil(at_ns);
     live_.Show("measure", *crew);
-    kernel_bytes_peak_ = std::max(kernel_bytes_peak_, SampleKernel().tcp_bytes);
+    uint64_t& tcp_bytes_peak = report_.memory.tcp_bytes_peak;
+    tcp_bytes_peak = std::max(tcp_bytes_peak, SampleKernel().tcp_bytes);
     buffer_bytes_peak_ = std::max(buffer_bytes_peak_, ServerBufferBytes());
     TimelinePoint point;
     point.at_s = static_cast<double>(at_ns - control.window.begin_ns) / 1e9;
@@ -196,7 +200,7 @@ void Run::Drain(Crew* crew) {
 void Run::ProbeSlow(Crew* crew) {
   const uint64_t slow = options_.slow;
   if (slow == 0) return;
-  const uint64_t peak = std::max(kernel_bytes_peak_, SampleKernel().tcp_bytes);
+  const uint64_t peak = std::max(report_.memory.tcp_bytes_peak, SampleKernel().tcp_bytes);
   const uint64_t buffers = std::max(buffer_bytes_peak_, ServerBufferBytes());
   const auto each = [slow](uint64_t from, uint64_t to) {
     return static_cast<double>(to > from ? to - from : 0) / static_cast<double>(slow);
@@ -334,6 +338,9 @@ Status Run::Do() {
   report_.options = options_;
   Status status = Prepare();
   if (!status.ok()) return status;
+  report_.memory.meter_before = SampleProcess(::getpid(), true);
+  if (options_.pid > 0) report_.memory.server_before = SampleProcess(options_.pid, true);
+  report_.memory.kernel_before = SampleKernel();
   Crew crew(plan_, *format_);
   crew.Start();
   status = Join(&crew);

@@ -55,12 +55,24 @@ struct TimelinePoint {
   double resident_bytes = 0;
 };
 
+// Memory before the first subscriber came and once all had joined.
+struct MemoryReport {
+  ProcessSample server_before;  // with PSS; nothing without --pid
+  ProcessSample server_joined;
+  ProcessSample meter_before;
+  ProcessSample meter_joined;
+  KernelSample kernel_before;
+  KernelSample kernel_joined;
+  uint64_t tcp_bytes_peak = 0;  // socket buffers while events were on their way
+};
+
 struct FanoutReport {
   FanoutOptions options;
   std::string engine;
   uint32_t joined = 0;
   double window_s = 0;
   double connect_s = 0;
+  MemoryReport memory;
   uint64_t events_posted = 0;
   uint64_t events_accepted = 0;
   uint64_t publishes_retried = 0;

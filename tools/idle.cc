@@ -39,6 +39,7 @@ Status RunIdle(const IdleOptions& options, IdleReport* report) {
   const PayloadFormat format(kPayloadBytesMin, 0, MonotonicNs());
 
   report->subscribers = base.subscribers;
+  report->connecting = plan.connecting_max * plan.threads;
   report->engine = plan.loop_kind == LoopKind::kIoUring ? "io_uring" : "epoll";
   Crew crew(plan, format);
   report->kernel_before = SampleKernel();

@@ -12,7 +12,8 @@ namespace sluice::bench {
 
 struct IdleReport {
   uint32_t subscribers = 0;
-  std::string engine;  // of the meter
+  uint32_t connecting = 0;  // at a time, all threads
+  std::string engine;       // of the meter
   double connect_s = 0;
   Histogram first_byte;  // connect begun to the head read
   ProcessSample server_before;
@@ -29,8 +30,8 @@ struct IdleReport {
 };
 
 struct IdleOptions {
-  FanoutOptions base;  // stream, headers, subscribers, threads, cpus, engine, pid
-  uint32_t connecting = 128;
+  FanoutOptions base;       // stream, headers, subscribers, threads, cpus, engine, pid
+  uint32_t connecting = 0;  // connections being made at a time, a thread; 0: chosen
   double idle_s = 2;
 };
 

@@ -37,10 +37,10 @@ std::string IdleJson(const char* command, const IdleOptions& options, const Idle
   return json.text() + "\n";
 }
 
-void PrintIdle(const char* command, const IdleOptions& options, const IdleReport& r) {
+void PrintIdle(const char* command, const IdleReport& r) {
   std::printf("%s: %u subscribers, meter on %s\n", command, r.subscribers, r.engine.c_str());
   std::printf("  %-34s %.0f (%.2f s, %u at a time)\n", "connections a second",
-              r.subscribers / r.connect_s, r.connect_s, options.connecting);
+              r.subscribers / r.connect_s, r.connect_s, r.connecting);
   PrintLatency("connect to first byte", r.first_byte);
   if (r.server_before.is_alive()) {
     std::printf("  %-34s %.0f bytes (PSS %.1f -> %.1f MiB)\n", "user memory a subscriber",
@@ -63,14 +63,14 @@ void AddJoining(CLI::App* app, const char* name, const char* what, int* exit_sta
   CLI::App* const command = app->add_subcommand(name, what);
   const auto options = std::make_shared<IdleOptions>();
   AddStreamOptions(command, &options->base);
-  command->add_option("--connecting", options->connecting, "connections being made at a time")
-      ->check(CLI::PositiveNumber);
+  command->add_option("--connecting", options->connecting,
+                      "connections being made at a time, a thread; 0: 128, and 1,024 in all");
   command->add_option("--idle", options->idle_s, "seconds of idleness before memory is read");
   command->callback([name, options, exit_status] {
     IdleReport report;
     Status status = RunIdle(*options, &report);
     if (status.ok()) {
-      PrintIdle(name, *options, report);
+      PrintIdle(name, report);
       status = WriteResult(options->base, IdleJson(name, *options, report));
     }
     *exit_status = ExitStatus(status);

@@ -1,7 +1,8 @@
 // The io_uring side of socket_loop.h.
 //
-// user_data = operation (8 bits) | generation (24) | slot (32). Close cancels all that is armed on
-// the slot's file and closes it in the same submit; completions of an older generation are dropped.
+// user_data = operation (8 bits) | generation (24) | slot (32). Close cancels what is armed on the
+// slot, each by its user_data (by file the kernel would walk all that the ring has armed), and
+// closes it in the same submit; completions of an older generation are dropped.
 // Buffers are used round robin by the kernel, so all of them stay warm only because they are few.
 #include <liburing.h>
 #include <sys/mman.h>
@@ -30,6 +31,8 @@ enum Operation : uint64_t { kConnect = 1, kReceive, kSend, kDiscard };
 
 struct Slot {
   uint32_t generation = 0;
+  bool is_connecting = false;
+  bool is_receiving = false;
   std::string_view sending;  // what is left of it
 };
 
@@ -80,6 +83,7 @@ class IoUringLoop final : public SocketLoop {
     io_uring_sqe* const sqe = Prepare(slot, kConnect);
     io_uring_prep_connect(sqe, static_cast<int>(slot), reinterpret_cast<sockaddr*>(&peer_.address),
                           peer_.length);
+    slots_[slot].is_connecting = true;
     Finish(sqe, slot, kConnect);
     return Status::Ok();
   }
@@ -89,6 +93,7 @@ class IoUringLoop final : public SocketLoop {
     io_uring_prep_recv_multishot(sqe, static_cast<int>(slot), nullptr, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = kBufferGroup;
+    slots_[slot].is_receiving = true;
     Finish(sqe, slot, kReceive);
   }
 
@@ -101,15 +106,16 @@ class IoUringLoop final : public SocketLoop {
   }
 
   void Close(uint32_t slot) override {
-    io_uring_sqe* const cancel = Prepare(slot, kDiscard);
-    io_uring_prep_cancel_fd(cancel, static_cast<int>(slot),
-                            IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
-    cancel->user_data = kDiscard << 56;
+    Slot& record = slots_[slot];
+    if (record.is_connecting) Cancel(slot, kConnect);
+    if (record.is_receiving) Cancel(slot, kReceive);
+    if (!record.sending.empty()) Cancel(slot, kSend);
     io_uring_sqe* const close = Prepare(slot, kDiscard);
     io_uring_prep_close_direct(close, slot);
     close->user_data = kDiscard << 56;
-    slots_[slot].generation = (slots_[slot].generation + 1) & 0xffffff;
-    slots_[slot].sending = {};
+    const uint32_t next = (record.generation + 1) & 0xffffff;
+    record = {};
+    record.generation = next;
     has_pending_close_ = true;
   }
 
@@ -185,9 +191,19 @@ class IoUringLoop final : public SocketLoop {
     return sqe;
   }
 
+  uint64_t Tag(uint32_t slot, Operation operation) const {
+    return operation << 56 | uint64_t{slots_[slot].generation} << 32 | slot;
+  }
+
   void Finish(io_uring_sqe* sqe, uint32_t slot, Operation operation) {
     sqe->flags |= IOSQE_FIXED_FILE;
-    sqe->user_data = operation << 56 | uint64_t{slots_[slot].generation} << 32 | slot;
+    sqe->user_data = Tag(slot, operation);
+  }
+
+  void Cancel(uint32_t slot, Operation operation) {
+    io_uring_sqe* const sqe = Prepare(slot, kDiscard);
+    io_uring_prep_cancel64(sqe, Tag(slot, operation), 0);
+    sqe->user_data = kDiscard << 56;
   }
 
   void OnCompletion(const io_uring_cqe& cqe, SocketHandler* handler) {
@@ -202,6 +218,7 @@ class IoUringLoop final : public SocketLoop {
     if (is_current) {
       switch (operation) {
         case kConnect:
+          slots_[slot].is_connecting = false;
           handler->OnConnected(slot, result < 0 ? -result : 0);
           break;
         case kSend:
@@ -209,6 +226,7 @@ class IoUringLoop final : public SocketLoop {
           break;
         case kReceive: {
           const uint32_t generation = slots_[slot].generation;
+          if ((cqe.flags & IORING_CQE_F_MORE) == 0) slots_[slot].is_receiving = false;
           if (result > 0) {
             handler->OnReceived(
                 slot, {buffers_ + size_t{buffer} * kBufferBytes, static_cast<size_t>(result)});

@@ -39,8 +39,8 @@ struct RunPlan {
   uint32_t slow = 0;         // subscribers that stop reading
   uint32_t ahead_max = 0;    // events that readers may be behind before the publisher waits
   uint32_t threads = 1;
-  double join_stall_s = 15;       // without one more subscriber joined: given up
-  uint32_t connecting_max = 128;  // connections being made at a time, a thread
+  double join_stall_s = 15;     // without one more subscriber joined: given up
+  uint32_t connecting_max = 0;  // connections being made at a time, a thread; 0: ChooseLoop's
   std::vector<int> cpus;
 };
 

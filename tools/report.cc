@@ -1,5 +1,6 @@
 #include "report.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 
@@ -14,6 +15,46 @@ void Row(const char* name, const char* format, double value) {
   std::printf("  %-34s ", name);
   std::printf(format, value);
   std::printf("\n");
+}
+
+// By how much something grew, for each subscriber.
+double Each(const FanoutReport& r, uint64_t before, uint64_t after) {
+  return (static_cast<double>(after) - static_cast<double>(before)) / std::max(r.joined, 1u);
+}
+
+double KernelEach(const FanoutReport& r) {
+  const KernelSample& before = r.memory.kernel_before;
+  const KernelSample& joined = r.memory.kernel_joined;
+  return Each(r, before.slab_bytes + before.tcp_bytes, joined.slab_bytes + joined.tcp_bytes);
+}
+
+void PrintMemory(const FanoutReport& r) {
+  const MemoryReport& m = r.memory;
+  if (m.server_joined.is_alive()) {
+    Row("server user memory a subscriber", "%.0f bytes (PSS)",
+        Each(r, m.server_before.pss_bytes, m.server_joined.pss_bytes));
+  }
+  Row("kernel memory a subscriber", "%.0f bytes (slab and socket buffers, both ends)",
+      KernelEach(r));
+  Row("all memory a subscriber", "%.0f bytes (meter included)",
+      Each(r, m.kernel_joined.free_bytes, m.kernel_before.free_bytes));
+}
+
+void WriteMemory(JsonWriter* json, const FanoutReport& r) {
+  const MemoryReport& m = r.memory;
+  json->Open("memory");
+  if (m.server_joined.is_alive()) {
+    json->Number("server_pss_before_bytes", static_cast<double>(m.server_before.pss_bytes));
+    json->Number("server_pss_bytes", static_cast<double>(m.server_joined.pss_bytes));
+    json->Number("server_pss_bytes_each",
+                 Each(r, m.server_before.pss_bytes, m.server_joined.pss_bytes));
+  }
+  json->Number("meter_pss_bytes_each", Each(r, m.meter_before.pss_bytes, m.meter_joined.pss_bytes));
+  json->Number("kernel_bytes_each", KernelEach(r));
+  json->Number("all_bytes_each", Each(r, m.kernel_joined.free_bytes, m.kernel_before.free_bytes));
+  json->Number("available_bytes", static_cast<double>(m.kernel_joined.available_bytes));
+  json->Number("tcp_bytes", static_cast<double>(m.kernel_joined.tcp_bytes));
+  json->Number("tcp_peak_bytes", static_cast<double>(m.tcp_bytes_peak)).Close();
 }
 
 }  // namespace
@@ -61,6 +102,7 @@ void PrintTable(const FanoutReport& r) {
     Row("server resident memory", "%.1f MiB",
         static_cast<double>(r.server_end.resident_bytes) / (1 << 20));
   }
+  PrintMemory(r);
   if (r.has_server) Row("CPU of all others", "%.1f %% of the machine", 100 * r.others_cpu_share);
   Row("meter CPU", "%.1f %% of its cores", 100 * r.meter_cpu_share);
   std::printf("  %-34s %llu posted, %llu accepted, %llu refused for now, %llu errors\n", "events",
@@ -142,6 +184,7 @@ std::string ToJson(const FanoutReport& r) {
     json.Number("processes", r.server_end.processes);
     json.Text("command", r.server_command).Close();
   }
+  WriteMemory(&json, r);
   json.Number("meter_cpu_share", r.meter_cpu_share);
   json.Number("others_cpu_share", r.others_cpu_share);
   json.Truth("meter_was_bottleneck", r.meter_was_bottleneck);

@@ -120,6 +120,7 @@ KernelSample SampleKernel() {
   KernelSample sample;
   const std::string memory = ReadAll("/proc/meminfo");
   sample.slab_bytes = Field(memory, "Slab:") * 1024;
+  sample.free_bytes = Field(memory, "MemFree:") * 1024;
   sample.available_bytes = Field(memory, "MemAvailable:") * 1024;
   const std::string sockets = ReadAll("/proc/net/sockstat");
   const size_t tcp = sockets.find("TCP: inuse ");

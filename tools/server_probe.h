@@ -33,6 +33,7 @@ std::string CommandLine(pid_t pid);
 struct KernelSample {
   uint64_t tcp_bytes = 0;        // socket buffers, /proc/net/sockstat
   uint64_t slab_bytes = 0;       // kernel objects, /proc/meminfo
+  uint64_t free_bytes = 0;       // MemFree
   uint64_t available_bytes = 0;  // MemAvailable
   uint64_t sockets = 0;          // TCP, in use
 };

@@ -135,7 +135,7 @@ class IoUringEngine final : public Engine {
   void QueueArm(uint32_t slot);
   void ArmConnections();
   void ArmConnection(uint32_t index);
-  void ArmPoll(uint32_t slot, Operation operation, uint32_t poll_mask);
+  void CancelOperation(uint32_t slot, Operation operation);
   void ArmAccepts();
   void ArmAccept(uint32_t listener_index, uint32_t slot);
   void CancelAccept(uint32_t record);

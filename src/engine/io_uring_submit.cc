@@ -104,17 +104,24 @@ void IoUringEngine::ArmConnection(uint32_t index) {
   if (slot.mode != ReadMode::kReceive && slot.is_receiving && !slot.is_cancelling_receive) {
     // A receive left armed for a stream's whole life would cost kernel memory a connection.
     slot.is_cancelling_receive = true;
-    uint64_t receive = Tag(Operation::kReceive, index, slot.generation);
-    io_uring_sqe* sqe = ConnectionSqe(index, Operation::kCancel, IORING_OP_ASYNC_CANCEL);
-    sqe->flags = 0;
-    sqe->fd = -1;
-    sqe->addr = receive;
+    CancelOperation(index, Operation::kReceive);
   }
   if (slot.mode == ReadMode::kPaused || slot.is_watching || slot.told_hang_up) return;
   slot.is_watching = true;
   // Errors and full hang-ups are always polled for. After a read end they are all there is.
   ConnectionSqe(index, Operation::kWatch, IORING_OP_POLL_ADD)->poll32_events =
       slot.mode == ReadMode::kWatch ? POLLRDHUP : 0;
+}
+
+// By its user_data, which the kernel finds in a table of buckets. By descriptor it would walk all
+// that is armed on the ring: with 20,000 streams a ring, half a millisecond for each that is
+// closed.
+void IoUringEngine::CancelOperation(uint32_t index, Operation operation) {
+  uint64_t armed = Tag(operation, index, slots_[index].generation);
+  io_uring_sqe* sqe = ConnectionSqe(index, Operation::kCancel, IORING_OP_ASYNC_CANCEL);
+  sqe->flags = 0;
+  sqe->fd = -1;
+  sqe->addr = armed;
 }
 
 void IoUringEngine::Shutdown(ConnectionId connection) {
@@ -128,13 +135,11 @@ void IoUringEngine::Close(ConnectionId connection) {
   Slot* slot = Find(connection);
   if (slot == nullptr) return;
   slot->state = SlotState::kClosing;
-  if (slot->operations != 0) {
-    // An armed operation holds the socket: without the cancel, no FIN until it ends by itself.
-    io_uring_sqe* sqe = ConnectionSqe(connection.slot, Operation::kCancel, IORING_OP_ASYNC_CANCEL);
-    sqe->flags = 0;
-    sqe->cancel_flags =
-        IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_FD_FIXED | IORING_ASYNC_CANCEL_ALL;
-  }
+  // An armed operation holds the socket: without the cancel, no FIN until it ends by itself. The
+  // others end soon without one.
+  if (slot->is_receiving) CancelOperation(connection.slot, Operation::kReceive);
+  if (slot->is_watching) CancelOperation(connection.slot, Operation::kWatch);
+  if (slot->is_watching_writable) CancelOperation(connection.slot, Operation::kWatchWritable);
   io_uring_sqe* sqe = ConnectionSqe(connection.slot, Operation::kClose, IORING_OP_CLOSE);
   sqe->flags = 0;
   sqe->file_index = static_cast<uint32_t>(sqe->fd) + 1;

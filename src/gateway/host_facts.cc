@@ -211,6 +211,14 @@ HostFacts ReadHostFacts(const std::string& root) {
   facts.tcp_memory_bytes_max =
       ReadThird(root + "/proc/sys/net/ipv4/tcp_mem") * static_cast<uint64_t>(page_bytes);
   facts.tcp_send_bytes_max = ReadThird(root + "/proc/sys/net/ipv4/tcp_wmem");
+  facts.host_files_max = Number(ReadLine(root + "/proc/sys/fs/file-max")).value_or(0);
+  // Negative in a network namespace that shares the machine's table.
+  std::string buckets = ReadLine(root + "/proc/sys/net/ipv4/tcp_ehash_entries");
+  if (buckets.starts_with('-')) buckets.erase(0, 1);
+  facts.hash_buckets = Number(buckets).value_or(0);
+  const std::string netfilter = root + "/proc/sys/net/netfilter/";
+  facts.tracked = Number(ReadLine(netfilter + "nf_conntrack_count")).value_or(0);
+  facts.tracked_max = Number(ReadLine(netfilter + "nf_conntrack_max")).value_or(0);
   facts.memory_bytes = ReadHostMemory(root);
   Tighten(ReadMemoryBound(root), &facts.memory_bytes);
   return facts;

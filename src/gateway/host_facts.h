@@ -21,6 +21,10 @@ struct HostFacts {
   uint64_t somaxconn = 0;             // net.core.somaxconn
   uint64_t tcp_memory_bytes_max = 0;  // net.ipv4.tcp_mem's third value, in bytes
   uint64_t tcp_send_bytes_max = 0;    // net.ipv4.tcp_wmem's third value
+  uint64_t host_files_max = 0;        // fs.file-max
+  uint64_t hash_buckets = 0;          // net.ipv4.tcp_ehash_entries (Linux 6.1 and later)
+  uint64_t tracked = 0;               // net.netfilter.nf_conntrack_count
+  uint64_t tracked_max = 0;           // nf_conntrack_max; 0: this kernel tracks nothing
   uint64_t memory_bytes = 0;          // of the host, or the tightest cgroup bound
 };
 

@@ -120,6 +120,23 @@ void WarnOfLimits(const Options& options, const HostFacts& facts, HostPlan* plan
         "; raise it with ulimit -Hn as root, LimitNOFILE= in a unit, or --ulimit nofile= of a "
         "container");
   }
+  const uint64_t planned = uint64_t{plan->shards} * options.subscribers_max;  // 0: not said
+  if (facts.host_files_max != 0 && planned > facts.host_files_max) {
+    plan->warnings.push_back("fs.file-max is " + std::to_string(facts.host_files_max) +
+                             ", below the " + std::to_string(planned) +
+                             " subscribers of all shards, and a descriptor of io_uring counts "
+                             "too; sysctl -w fs.file-max=" +
+                             std::to_string(2 * planned));
+  }
+  // Nothing is tracked until a rule asks for it, so entries mean that our connections would be.
+  if (facts.tracked != 0 &&
+      (facts.tracked >= facts.tracked_max / 5 * 4 || planned > facts.tracked_max)) {
+    plan->warnings.push_back(
+        "connections are tracked, and net.netfilter.nf_conntrack_max is " +
+        std::to_string(facts.tracked_max) + " (" + std::to_string(facts.tracked) +
+        " in use): past it the kernel drops new connections; raise it, or exempt the gateway's "
+        "port with a notrack rule");
+  }
   const uint64_t bounded_bytes = BoundedBytes(options, *plan);
   if (facts.memory_bytes != 0 && bounded_bytes > facts.memory_bytes / 2) {
     plan->warnings.push_back("ring and logs may take " + BytesText(bounded_bytes) + " of the " +
@@ -163,6 +180,16 @@ void ReportHost(const HostFacts& facts, const std::vector<EngineOffer>& offers, 
   report->Line("listen backlog", "net.core.somaxconn " + std::to_string(facts.somaxconn));
   report->Line("TCP memory", BytesText(facts.tcp_memory_bytes_max) + " in all (tcp_mem), up to " +
                                  BytesText(facts.tcp_send_bytes_max) + " a sender (tcp_wmem)");
+  report->Line("files of the host", LimitText(facts.host_files_max) + " (fs.file-max)");
+  if (facts.hash_buckets != 0) {
+    report->Line("table of connections",
+                 std::to_string(facts.hash_buckets) + " buckets (tcp_ehash_entries)");
+  }
+  report->Line("connection tracking", facts.tracked_max == 0
+                                          ? "none"
+                                          : std::to_string(facts.tracked) + " of " +
+                                                std::to_string(facts.tracked_max) +
+                                                " entries in use (nf_conntrack_max)");
   for (const EngineOffer& offer : offers) {
     report->Line(offer.kind == offers.front().kind ? "engines" : "",
                  std::string(Name(offer.kind)) +

@@ -80,10 +80,18 @@ TEST_F(HostTree, ReadsTheKernelSettings) {
   Write("/proc/sys/net/core/somaxconn", "128");
   Write("/proc/sys/net/ipv4/tcp_wmem", "4096\t16384\t4194304");
   Write("/proc/meminfo", "MemTotal:        2048 kB");
+  Write("/proc/sys/fs/file-max", "2466170");
+  Write("/proc/sys/net/ipv4/tcp_ehash_entries", "-262144");  // the machine's, seen in a namespace
+  Write("/proc/sys/net/netfilter/nf_conntrack_count", "17");
+  Write("/proc/sys/net/netfilter/nf_conntrack_max", "65536");
   const HostFacts facts = ReadHostFacts(root_);
   EXPECT_EQ(facts.somaxconn, 128u);
   EXPECT_EQ(facts.tcp_send_bytes_max, 4'194'304u);
   EXPECT_EQ(facts.memory_bytes, 2'048u * 1024);
+  EXPECT_EQ(facts.host_files_max, 2'466'170u);
+  EXPECT_EQ(facts.hash_buckets, 262'144u);
+  EXPECT_EQ(facts.tracked, 17u);
+  EXPECT_EQ(facts.tracked_max, 65'536u);
   EXPECT_FALSE(facts.affinity.empty());
   EXPECT_FALSE(facts.kernel.empty());
 }

@@ -103,6 +103,32 @@ TEST_F(HostPlanning, SmallLimitsAreWarnings) {
   EXPECT_NE(report.find("lower log.bytes_max"), std::string::npos) << report;
 }
 
+TEST_F(HostPlanning, MoreSubscribersThanTheHostHasFilesOrTrackedConnections) {
+  facts_.host_files_max = 1'000'000;
+  facts_.tracked_max = 262'144;
+  options_.subscribers_max = 300'000;
+  ASSERT_TRUE(Plan().ok());
+  ASSERT_EQ(plan_.warnings.size(), 1u);  // nothing is tracked
+  EXPECT_NE(plan_.warnings[0].find("fs.file-max=2400000"), std::string::npos) << plan_.warnings[0];
+
+  facts_.host_files_max = 2'000'000;
+  facts_.tracked = 10;
+  ASSERT_TRUE(Plan().ok());
+  ASSERT_EQ(plan_.warnings.size(), 1u);
+  EXPECT_NE(plan_.warnings[0].find("nf_conntrack_max is 262144"), std::string::npos);
+  EXPECT_NE(Report().find("10 of 262144 entries in use"), std::string::npos) << Report();
+}
+
+TEST_F(HostPlanning, TrackingThatIsNearlyFullIsAWarning) {
+  facts_.tracked_max = 1'000;
+  facts_.tracked = 700;
+  ASSERT_TRUE(Plan().ok());
+  EXPECT_TRUE(plan_.warnings.empty());
+  facts_.tracked = 900;
+  ASSERT_TRUE(Plan().ok());
+  EXPECT_EQ(plan_.warnings.size(), 1u);
+}
+
 TEST_F(HostPlanning, KeyFileMustHoldAKeyThatOthersCannotRead) {
   options_.publish_key_file = testing::TempDir() + "no_such_keys";
   EXPECT_EQ(Plan().code(), StatusCode::kInvalidArgument);
