@@ -166,7 +166,7 @@
       this.#term = term;
       this.#silence = 0;
       if (state) this.#follow(state);
-      else this.#receive(event);
+      else if (this.#isJoined) this.#receive(event); // else the state to come stands behind it
     }
 
     #follow({readyState, id, types}) {

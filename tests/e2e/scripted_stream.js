@@ -10,7 +10,8 @@ const kSluiceJs = readFileSync(
   'utf8',
 );
 
-// Notes {type, data, id, detail} of each event in `seen`. The query: url, options (JSON), types.
+// Notes {type, data, id, detail} of each event in `seen`. The query: url, options (JSON), types;
+// `hurry` makes what is done every few seconds come soon.
 const kPage = `<!doctype html><title>tab</title><link rel="icon" href="data:,">
 <script src="/sluice.js"></script>
 <script>
@@ -23,8 +24,10 @@ const kPage = `<!doctype html><title>tab</title><link rel="icon" href="data:,">
       stream.addEventListener(type, (event) =>
         seen.push({type, data: event.data, id: event.lastEventId, detail: event.detail}));
   }
-  if (query.has('deaf'))
-    document.addEventListener('freeze', (event) => event.stopImmediatePropagation(), true);
+  if (query.has('hurry')) {
+    const setRealInterval = setInterval;
+    window.setInterval = (call, ms) => setRealInterval(call, ms / 50);
+  }
   if (query.has('url')) open(query.get('url'), JSON.parse(query.get('options')));
 </script>`;
 
