@@ -481,28 +481,62 @@ test('a tab that is loaded again catches up with the others', kOne, async (scene
   await until('one connection again', () => script.streams.size === 1);
 });
 
+// A leader played by the test: it holds the lock, and says to each hello what it was told to.
+async function playLeader(scene, script, answers) {
+  const leader = await openPage(scene);
+  await leader.goto(script.origin + '/page');
+  await leader.evaluate(
+    async ([url, answers]) => {
+      const name = 'sluice ' + url;
+      window.channel = new BroadcastChannel(name);
+      channel.onmessage = ({data}) => {
+        if (data.hello) for (const words of answers) channel.postMessage(words);
+      };
+      await new Promise((held) => {
+        navigator.locks.request(name, () => (held(), new Promise(() => {})));
+      });
+    },
+    [script.origin + '/stream', answers],
+  );
+  leader.say = (words) => leader.evaluate((words) => channel.postMessage(words), words);
+  return leader;
+}
+const playedTypes = ['message', 'sluice.open', 'sluice.gap', 'sluice.mark', 'sluice.error'];
+const playedState = (n, term) => ({
+  state: {readyState: 1, id: `e-${n}`, types: playedTypes},
+  term,
+});
+const playedEvent = (n, term) => ({
+  event: {type: 'message', data: String(n), id: `e-${n}`},
+  term,
+});
+
 test('a tab that joins amid events begins behind what it had', kOne, async (scene) => {
   const script = await ScriptedStream.start(scene);
   script.publish(9);
-  // A leader played by the test: an event of it arrives before it has said where it stands.
-  const leader = await openPage(scene);
-  await leader.goto(script.origin + '/page');
-  await leader.evaluate(async (url) => {
-    const name = 'sluice ' + url;
-    const channel = new BroadcastChannel(name);
-    const types = ['message', 'sluice.open', 'sluice.gap', 'sluice.mark', 'sluice.error'];
-    channel.onmessage = ({data}) => {
-      if (!data.hello) return;
-      channel.postMessage({event: {type: 'message', data: '9', id: 'e-9'}, term: 1});
-      channel.postMessage({state: {readyState: 1, id: 'e-9', types}, term: 1});
-    };
-    await new Promise((held) => {
-      navigator.locks.request(name, () => (held(), new Promise(() => {})));
-    });
-  }, script.origin + '/stream');
+  // An event arrives before the leader has said where it stands.
+  const leader = await playLeader(scene, script, [playedEvent(9, 1), playedState(9, 1)]);
   const tab = await openTab(leader.context());
   await tab.goto(script.page('/stream', {lastEventId: 'e-2'}));
   await checkNumbers(tab, 3, 9);
+});
+
+test('a new leader that stands behind, and an old one that wakes', kOne, async (scene) => {
+  const script = await ScriptedStream.start(scene);
+  const leader = await playLeader(scene, script, [playedState(1, 1)]);
+  const tab = await openTab(leader.context());
+  await tab.goto(script.page());
+  await sees(tab, 'open');
+  for (const n of [2, 3, 4]) await leader.say(playedEvent(n, 1));
+  await checkNumbers(tab, 2, 4);
+  await leader.say(playedState(2, 2));
+  await leader.say(playedEvent(3, 2));
+  await leader.say(playedEvent(1, 1)); // of the old one
+  await leader.say(playedEvent(4, 2));
+  await leader.say(playedEvent(5, 2));
+  await leader.say(playedEvent(6, 2));
+  await checkNumbers(tab, 2, 6);
+  assert.equal(script.requests.length, 0, 'no connection was needed');
 });
 
 test('tabs that ask for a start of their own get it', kOne, async (scene) => {
