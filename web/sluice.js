@@ -1,13 +1,13 @@
-// EventSource for streams of sluice: tells gaps and refusals, comes back after every fault, keeps the
-// last id over page loads, shares one connection among the tabs of a browser. See docs/browsers.md.
+// EventSource for streams of sluice: tells gaps and refusals, comes back after every fault, keeps
+// the last id over page loads, shares one connection among a browser's tabs (docs/browsers.md).
 //
 //   const stream = new Sluice('/stream?topic=news/*');
 //   stream.onmessage = (event) => show(event.data);
 //   stream.ongap = (event) => console.warn('missed', event.detail);
 //
-// How tabs share: the one that holds a Web Lock is the leader and alone has a connection; the others
-// get its events over a BroadcastChannel, in its order. A tab that stands at another event than the
-// leader catches up: it reads from a connection of its own until both bring the same event.
+// How tabs share: the one that holds a Web Lock is the leader and alone has a connection; the
+// others get its events over a BroadcastChannel, in its order. A tab that stands at another event
+// than the leader catches up: it reads from a connection of its own until both brought the same one.
 (() => {
   const kOwnTypes = {'sluice.open': 'open', 'sluice.gap': 'gap', 'sluice.error': 'refused'};
   const kStates = {CONNECTING: 0, OPEN: 1, CLOSED: 2};
@@ -78,7 +78,8 @@
       this.#isStopped = false;
       this.#isJoined = false;
       try {
-        if (this.#options.share && navigator.locks) this.#channel = new BroadcastChannel(this.#name);
+        if (this.#options.share && navigator.locks)
+          this.#channel = new BroadcastChannel(this.#name);
       } catch {} // missing or forbidden
       if (!this.#channel) {
         this.#lead();
@@ -157,7 +158,7 @@
 
     #hear({hello, state, event, term}) {
       if (hello) {
-        if (this.#isLeader) this.#tell(); // first: with the types that it has listened for until now
+        if (this.#isLeader) this.#tell(); // with the types it listened for until now
         hello.forEach((type) => this.#listen(type));
         return;
       }
@@ -329,7 +330,8 @@
         return handlers.get(this) ?? null;
       },
       set(handler) {
-        if (!handlers.has(this)) this.addEventListener(type, (e) => handlers.get(this)?.call(this, e));
+        if (!handlers.has(this))
+          this.addEventListener(type, (e) => handlers.get(this)?.call(this, e));
         handlers.set(this, typeof handler === 'function' ? handler : null);
       },
     });

@@ -1,6 +1,6 @@
-// Goal: /sluice.js as pages use it, in Chromium. Against the gateway where it can; against a scripted
-// stream for faults at a moment of the test's choosing. The rule of all tests with tabs: each tab sees
-// each event once, in order, whatever happens to the others.
+// Goal: /sluice.js as pages use it, in Chromium. Against the gateway where it can; against a
+// scripted stream for faults at a moment of the test's choosing. The rule of all tests with tabs:
+// each tab sees each event once, in order, whatever happens to the others.
 import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
@@ -29,11 +29,9 @@ const range = (first, last) => Array.from({length: last - first + 1}, (_, i) => 
 
 // The tab has seen first..last, each once and in order.
 async function checkNumbers(page, first, last, what) {
-  await page.waitForFunction(
-    (last) => seen.some((event) => event.data === String(last)),
-    last,
-    {polling: 20},
-  );
+  await page.waitForFunction((last) => seen.some((event) => event.data === String(last)), last, {
+    polling: 20,
+  });
   assert.deepEqual(await numbers(page), range(first, last), what);
 }
 
@@ -52,7 +50,8 @@ async function openTabs(scene, script, count, ...page) {
 async function openOnGateway(scene, gateway, types = []) {
   const script = await ScriptedStream.start(scene); // for its page: another origin
   const page = await openPage(scene);
-  script.other = (url) => url.pathname === '/gateways-own' &&
+  script.other = (url) =>
+    url.pathname === '/gateways-own' &&
     `<!doctype html><script src="${gateway.url('/sluice.js')}"></script>`;
   await page.goto(script.origin + '/gateways-own');
   assert.equal(await page.evaluate('typeof Sluice'), 'function', 'of another origin');
@@ -75,7 +74,10 @@ test('the gateway: events, types, ids in order; goes on after a restart', async 
   }
   await sees(page, 'message', 16);
   const got = (await page.evaluate('seen')).slice(1);
-  assert.deepEqual(got.map(({type, data, id}) => ({type, data, id})), sent);
+  assert.deepEqual(
+    got.map(({type, data, id}) => ({type, data, id})),
+    sent,
+  );
   await gateway.stop();
   await sees(page, 'error');
   gateway = await scene.gateway(kSoon, {port: gateway.port});
@@ -149,11 +151,23 @@ test('as EventSource: handlers, listeners, states, close', kOne, async (scene) =
     const said = [];
     const stream = new Sluice('stream#part', {remember: false});
     said.push(stream.url === new URL('stream', location.href).href, stream instanceof EventTarget);
-    said.push([Sluice.CLOSED, stream.OPEN, stream.readyState, stream.onopen, stream.withCredentials]);
+    said.push([
+      Sluice.CLOSED,
+      stream.OPEN,
+      stream.readyState,
+      stream.onopen,
+      stream.withCredentials,
+    ]);
     const opened = new Promise((done) => (stream.onopen = done));
     stream.onmessage = () => said.push('replaced');
     stream.onmessage = function (event) {
-      said.push([this === stream, event instanceof MessageEvent, event.type, event.data, event.origin]);
+      said.push([
+        this === stream,
+        event instanceof MessageEvent,
+        event.type,
+        event.data,
+        event.origin,
+      ]);
     };
     const once = new Promise((done) => stream.addEventListener('message', done, {once: true}));
     window.stream = stream;
@@ -277,7 +291,8 @@ test('an id that is too old is not used', kOne, async (scene) => {
 test('storage and locks forbidden: it works without', kOne, async (scene) => {
   const script = await ScriptedStream.start(scene);
   const page = await openPage(scene);
-  script.other = (url) => url.pathname === '/outer' &&
+  script.other = (url) =>
+    url.pathname === '/outer' &&
     `<!doctype html><iframe sandbox="allow-scripts"
       src="${script.page(script.origin + '/stream').replaceAll('&', '&amp;')}"></iframe>`;
   await page.goto(script.origin + '/outer');
@@ -377,22 +392,26 @@ function publishing(script) {
   };
 }
 
-test('the leader is closed, again and again: nothing missing, nothing doubled', kOne, async (scene) => {
-  const script = await ScriptedStream.start(scene);
-  const tabs = await openTabs(scene, script, 6);
-  script.publish();
-  for (const tab of tabs) await checkNumbers(tab, 1, 1);
-  const end = publishing(script);
-  while (tabs.length > 1) {
-    const opens = script.requests.length;
-    await tabs.shift().close();
-    await until('another took over', () => script.requests.length > opens);
-    await sees(tabs.at(-1), 'open', 7 - tabs.length);
-  }
-  const last = await end();
-  await checkNumbers(tabs[0], 1, last);
-  assert.equal(script.requests.length, 6, 'one connection for each leader, and none besides');
-});
+test(
+  'the leader is closed, again and again: nothing missing, nothing doubled',
+  kOne,
+  async (scene) => {
+    const script = await ScriptedStream.start(scene);
+    const tabs = await openTabs(scene, script, 6);
+    script.publish();
+    for (const tab of tabs) await checkNumbers(tab, 1, 1);
+    const end = publishing(script);
+    while (tabs.length > 1) {
+      const opens = script.requests.length;
+      await tabs.shift().close();
+      await until('another took over', () => script.requests.length > opens);
+      await sees(tabs.at(-1), 'open', 7 - tabs.length);
+    }
+    const last = await end();
+    await checkNumbers(tabs[0], 1, last);
+    assert.equal(script.requests.length, 6, 'one connection for each leader, and none besides');
+  },
+);
 
 test('every tab of several that lose their leader has all', kOne, async (scene) => {
   const script = await ScriptedStream.start(scene);
@@ -468,7 +487,8 @@ test('a tab that is loaded again catches up with the others', kOne, async (scene
     // What the page had is read as it goes; its successor has to begin right behind.
     const had = tabs[2].waitForEvent('console');
     await tabs[2].evaluate(() =>
-      addEventListener('pagehide', () => console.log(stream.lastEventId), {capture: true}));
+      addEventListener('pagehide', () => console.log(stream.lastEventId), {capture: true}),
+    );
     await tabs[2].reload();
     const after = Number((await had).text().split('-')[1]);
     await tabs[2].waitForFunction(() => seen.filter((e) => e.type === 'message').length > 50);
@@ -531,9 +551,9 @@ test('a new leader that stands behind, and an old one that wakes', kOne, async (
   await checkNumbers(tab, 2, 4);
   await leader.say(playedState(2, 2));
   await leader.say(playedEvent(3, 2));
-  await leader.say(playedEvent(1, 1)); // of the old one
   await leader.say(playedEvent(4, 2));
   await leader.say(playedEvent(5, 2));
+  await leader.say(playedEvent(3, 1)); // of the old one
   await leader.say(playedEvent(6, 2));
   await checkNumbers(tab, 2, 6);
   assert.equal(script.requests.length, 0, 'no connection was needed');
@@ -576,8 +596,14 @@ test('each tab may listen for other types', kOne, async (scene) => {
   script.publish(1);
   await sees(tab, 'message');
   await sees(page, 'message');
-  assert.deepEqual((await page.evaluate('seen')).map((event) => event.type), ['open', 'goal', 'message']);
-  assert.deepEqual((await tab.evaluate('seen')).map((event) => event.type), ['open', 'card', 'message']);
+  assert.deepEqual(
+    (await page.evaluate('seen')).map((event) => event.type),
+    ['open', 'goal', 'message'],
+  );
+  assert.deepEqual(
+    (await tab.evaluate('seen')).map((event) => event.type),
+    ['open', 'card', 'message'],
+  );
   // The other takes over and knows the types of those that are left.
   const third = await openTab(page.context());
   await third.goto(script.page('/stream', {}, {types: ['goal']}));
