@@ -7,7 +7,7 @@
 //
 // How tabs share: the one that holds a Web Lock is the leader and alone has a connection; the
 // others get its events over a BroadcastChannel, in its order. A tab that stands at another event
-// than the leader catches up: it reads from a connection of its own until both brought the same one.
+// than the leader catches up: it reads a connection of its own until both bring the same one.
 (() => {
   const kOwnTypes = {'sluice.open': 'open', 'sluice.gap': 'gap', 'sluice.error': 'refused'};
   const kStates = {CONNECTING: 0, OPEN: 1, CLOSED: 2};
