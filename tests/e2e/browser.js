@@ -8,13 +8,27 @@ import {chromium} from 'playwright-core';
 const kOut = join(dirname(fileURLToPath(import.meta.url)), '../../out');
 let browser = null;
 
-export async function openPage(scene, options = {}) {
-  browser ??= await chromium.launch({
+// `more` is of chromium.launch.
+export function launch(more = {}) {
+  return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox'], // tests may run as root, where Chromium's sandbox cannot
+    args: [
+      '--no-sandbox', // tests may run as root, where Chromium's sandbox cannot
+      '--host-resolver-rules=MAP *.sluice.test 127.0.0.1', // a host that is not this one's own
+    ],
+    ...more,
   });
+}
+
+export async function openPage(scene, options = {}) {
+  browser ??= await launch();
   const context = await browser.newContext(options);
   scene.later(() => context.close());
+  return openTab(context);
+}
+
+// One more page of the same person, as it were: storage is shared.
+export async function openTab(context) {
   const page = await context.newPage();
   page.faults = [];
   page.on('pageerror', (error) => page.faults.push(`uncaught: ${error.message}`));

@@ -382,6 +382,7 @@ test('the page and its files', async (scene) => {
     '/app.js': /javascript/,
     '/event_row.js': /javascript/,
     '/copy_lines.js': /javascript/,
+    '/sluice.js': /^text\/javascript; charset=utf-8$/,
     '/app.css': /^text\/css/,
     '/favicon.svg': /^image\/svg\+xml/,
   };
