@@ -260,21 +260,22 @@ TEST_P(ZeroCopy, IsGivenUpWhereTheKernelReportsACopy) {
   for (int fd : fds) close(fd);
 }
 
-// While it lives, the limit of locked memory is zero, and rings made by this thread are held to it.
-class NoLockedMemory {
+// While it lives, rings made by this thread are held to the limit of locked memory, as without
+// CAP_IPC_LOCK.
+class LimitedMemory {
  public:
-  NoLockedMemory() {
+  LimitedMemory() {
     getrlimit(RLIMIT_MEMLOCK, &before_);
-    SetLimit(0);
     syscall(SYS_capget, &header_, data_);
     __user_cap_data_struct less[2] = {data_[0], data_[1]};
     less[0].effective &= ~(1u << CAP_IPC_LOCK);
     syscall(SYS_capset, &header_, less);
   }
-  ~NoLockedMemory() {
+  ~LimitedMemory() {
     syscall(SYS_capset, &header_, data_);
     Lift();
   }
+  void Forbid() { SetLimit(0); }
   void Lift() { SetLimit(before_.rlim_cur); }
 
  private:
@@ -290,13 +291,14 @@ class NoLockedMemory {
 };
 
 TEST_P(ZeroCopy, FallsBackToCopyingWhereNoMemoryMayBeLocked) {
-  NoLockedMemory none;
+  LimitedMemory memory;
   Start(WithZeroCopy());
   Pair pair = Open();
+  memory.Forbid();
   SendTo(pair, 1);
   EXPECT_GT(counters().zero_copy_refused.value(), 0u);
   EXPECT_EQ(counters().zero_copy_sends.value(), 0u);
-  none.Lift();
+  memory.Lift();
   SendTo(pair, 2);
   EXPECT_GT(counters().zero_copy_sends.value(), 0u);
   EXPECT_TRUE(Until([&] { return Held(engine()) == 0; }));
