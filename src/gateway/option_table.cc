@@ -120,9 +120,7 @@ constexpr OptionSpec kTable[] = {
     {"send.zero_copy_bytes_min", &O::zero_copy_bytes_min, U::kBytes, 1 * kKiB, 1 * kGiB, "never",
      "Bytes of one event, from so many in a send on, are left to the kernel to read where they are "
      "(io_uring); not to loopback peers and others for which it reports that it copied them.",
-     "events that the kernel is not done with count toward log.bytes_max a shard; past it they are "
-     "copied",
-     ""},
+     "a shard that has log.bytes_max of events out so, not yet given back, copies", ""},
     {"send.zero_copy_always", &O::zero_copy_always, U::kSwitch, 0, 0, "",
      "Whether to do so whatever the kernel reports; for tests.", "", ""},
 
