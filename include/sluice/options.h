@@ -102,6 +102,12 @@ struct Options {
   // sweep.engine_events_max: events taken from the engine in a turn.
   uint32_t engine_events_max = 256;
 
+  // --- Sends without a copy (io_uring only) ---------------------------------------------------
+  // send.zero_copy_bytes_min: from this size on a large event's bytes are not copied; 0 is never.
+  uint32_t zero_copy_bytes_min = 64 * 1024;
+  // send.zero_copy_always: also to peers for which the kernel is known to copy all the same.
+  bool zero_copy_always = false;
+
   // --- Sockets --------------------------------------------------------------------------------
   // socket.backlog: of each listening socket (the kernel cuts it to net.core.somaxconn).
   uint32_t backlog = 4'096;

@@ -262,12 +262,15 @@ void Channel::GatherRound() {
         ++runs_.back().count;
       } else {
         iovec* iovecs = batch_.Space();
-        const uint32_t count = log_.Gather(reader.cursor, UINT64_MAX, limits_.send_bytes_max,
-                                           iovecs, SendBatch::kIovecsMax);
+        uint32_t count = log_.Gather(reader.cursor, UINT64_MAX, limits_.send_bytes_max, iovecs,
+                                     SendBatch::kIovecsMax);
+        Frame* const large = LargeOffered(reader.cursor, iovecs[0]);
+        if (!batch_.Takes(large)) break;
+        if (large != nullptr) count = 1;
         size_t bytes = 0;
         for (uint32_t i = 0; i < count; ++i) bytes += iovecs[i].iov_len;
         runs_.push_back({reader.cursor, bytes, 1});
-        batch_.Add(reader.connection, count);
+        batch_.Add(reader.connection, count, large);
       }
       visited_.push_back(position_);
     }
@@ -275,6 +278,11 @@ void Channel::GatherRound() {
     --remaining_;
     ++visits_;
   }
+}
+
+// The frame whose bytes should go by themselves, without being copied; else null.
+Frame* Channel::LargeOffered(const Cursor& cursor, const iovec& first) const {
+  return first.iov_len < engine_.large_bytes_min() ? nullptr : log_.LargeAt(cursor);
 }
 
 void Channel::SettleRun(const Run& run, uint32_t first, std::span<const SendRequest> requests,

@@ -134,7 +134,9 @@ class Channel {
   void Unblock(uint32_t index);
 
   void SendReady(int64_t now_ns);
-  uint32_t GatherBlocked(const BlockedReader& reader, iovec* iovecs) const;
+  size_t GatherReady(size_t next, size_t count, int64_t now_ns);
+  uint32_t GatherBlocked(const BlockedReader& reader, iovec* iovecs, Frame** large) const;
+  Frame* LargeOffered(const Cursor& cursor, const iovec& first) const;
   void ConsumeBlocked(BlockedReader* reader, size_t bytes, int64_t now_ns);
   void AfterBlockedSend(uint32_t index, size_t offered, int32_t result, int64_t now_ns);
   void SendHeartbeats(int64_t now_ns);

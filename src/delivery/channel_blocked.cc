@@ -15,45 +15,67 @@ Disconnect ReasonOf(int error) {
 }  // namespace
 
 void Channel::SendReady(int64_t now_ns) {
-  visited_.clear();
   const size_t count = std::min<size_t>(ready_.size(), limits_.sends_max);
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t index = ready_[i];
+  // More than one batch only where large frames go by themselves. Who becomes ready meanwhile
+  // stands behind `count`.
+  for (size_t next = 0; next < count;) {
+    next = GatherReady(next, count, now_ns);
+    const std::span<const SendRequest> requests = batch_.Send(engine_);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      size_t offered = 0;
+      for (uint32_t j = 0; j < requests[i].iovec_count; ++j) {
+        offered += requests[i].iovecs[j].iov_len;
+      }
+      AfterBlockedSend(visited_[i], offered, requests[i].result, now_ns);
+    }
+    batch_.Clear();
+  }
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<ptrdiff_t>(count));
+}
+
+// Puts readers of ready_ from `next` on into the batch, as many as may go together. Returns the
+// first that is left, `count` if none is.
+size_t Channel::GatherReady(size_t next, size_t count, int64_t now_ns) {
+  visited_.clear();
+  for (; next < count; ++next) {
+    const uint32_t index = ready_[next];
     BlockedReader& reader = blocked_[index];
-    reader.is_ready = false;
     if (!reader.is_used) {
+      reader.is_ready = false;
       blocked_free_.push_back(index);
       continue;
     }
-    const uint32_t iovecs = GatherBlocked(reader, batch_.Space());
+    Frame* large = nullptr;
+    const uint32_t iovecs = GatherBlocked(reader, batch_.Space(), &large);
+    if (iovecs != 0 && !batch_.Takes(large)) break;
+    reader.is_ready = false;
     if (iovecs == 0) {  // nothing is left to send
       AfterBlockedSend(index, 0, 0, now_ns);
       continue;
     }
-    batch_.Add(reader.connection, iovecs);
+    batch_.Add(reader.connection, iovecs, large);
     visited_.push_back(index);
   }
-  ready_.erase(ready_.begin(), ready_.begin() + static_cast<ptrdiff_t>(count));
-  const std::span<const SendRequest> requests = batch_.Send(engine_);
-  for (size_t i = 0; i < requests.size(); ++i) {
-    size_t offered = 0;
-    for (uint32_t j = 0; j < requests[i].iovec_count; ++j) offered += requests[i].iovecs[j].iov_len;
-    AfterBlockedSend(visited_[i], offered, requests[i].result, now_ns);
-  }
-  batch_.Clear();
+  return next;
 }
 
-// What the reader is to have next: the log up to its aside, the aside, or the log up to the tail.
-uint32_t Channel::GatherBlocked(const BlockedReader& reader, iovec* iovecs) const {
+// What the reader is to have next: the log up to its aside, the aside, or the log up to the tail;
+// or the bytes of one large frame, if they should go by themselves.
+uint32_t Channel::GatherBlocked(const BlockedReader& reader, iovec* iovecs, Frame** large) const {
   constexpr uint32_t kMax = SendBatch::kIovecsMax;
   if (!reader.has_aside()) {
     if (reader.is_ending) return 0;
-    return log_.Gather(reader.cursor, UINT64_MAX, limits_.send_bytes_max, iovecs, kMax);
+    const uint32_t pieces =
+        log_.Gather(reader.cursor, UINT64_MAX, limits_.send_bytes_max, iovecs, kMax);
+    if (pieces != 0) *large = LargeOffered(reader.cursor, iovecs[0]);
+    return *large != nullptr ? 1 : pieces;
   }
   uint64_t offset = log_.Offset(reader.cursor);
   uint32_t count = 0;
   if (offset < reader.aside_at) {
     count = log_.Gather(reader.cursor, reader.aside_at, limits_.send_bytes_max, iovecs, kMax - 1);
+    *large = LargeOffered(reader.cursor, iovecs[0]);
+    if (*large != nullptr) return 1;
     for (uint32_t i = 0; i < count; ++i) offset += iovecs[i].iov_len;
     if (offset < reader.aside_at) return count;
   }

@@ -5,7 +5,8 @@
 //
 // Thread:  one thread owns an engine and makes every call but `Wake`, which any thread may make.
 // Owner:   bytes of a kReceived event belong to the engine and live until the next `Wait`. What is
-//          handed to `Send` is read before `Send` returns and never pinned.
+//          handed to `Send` is read before `Send` returns and never pinned; a frame handed to
+//          `SendLarge` may be read for longer, and then the engine keeps a reference to it.
 // Bounds:  connections up to `connections_max`; past it accepting stops by itself and goes on once
 // a
 //          connection is closed.
@@ -25,7 +26,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/counter.h"
 #include "base/status.h"
+#include "event/frame.h"
 
 namespace sluice {
 
@@ -93,6 +96,20 @@ struct EngineOptions {
   uint32_t receive_buffer_bytes = 32 * 1024;
   uint32_t user_timeout_ms = 60'000;
   uint32_t send_batch_max = 1'024;  // the largest span handed to Send
+  // From this size on SendLarge leaves the copying out, where the engine can; 0: never.
+  uint32_t zero_copy_bytes_min = 0;
+  // ... also to peers for which the kernel is known to copy all the same.
+  bool zero_copy_always = false;
+  // Frames that the kernel is not done with, in all; past it SendLarge copies.
+  uint64_t zero_copy_held_bytes_max = 64 * 1024 * 1024;
+};
+
+// Written by the engine's thread, read by any.
+struct EngineCounters {
+  Counter zero_copy_sends;       // that took bytes, handed over without a copy
+  Counter zero_copy_copied;      // of them, those that the kernel had to copy all the same
+  Counter zero_copy_refused;     // not taken so (locked memory, no such socket): sent by copying
+  Counter zero_copy_held_bytes;  // of frames that the kernel is not done with, now
 };
 
 class Engine {
@@ -130,6 +147,15 @@ class Engine {
   // returns. Never waits for a peer and leaves nothing pending.
   virtual void Send(std::span<SendRequest> batch) = 0;
 
+  // Send for bytes of one large frame: each request's pieces lie in it. The kernel may be left to
+  // read them where they are, for as long as it needs, even after Close; until then the engine
+  // holds a reference to the frame. Without such a way it is Send.
+  virtual void SendLarge(std::span<SendRequest> batch, Frame* /*frame*/) { Send(batch); }
+  // From how many bytes in one piece on SendLarge may do better than Send for somebody who is
+  // connected now.
+  uint32_t large_bytes_min() const { return large_bytes_min_; }
+  const EngineCounters& counters() const { return counters_; }
+
   // Submits what was asked for, waits until an event is there or `deadline_ns` (clock of Now; 0
   // does not wait at all), and returns how many of `events` were filled in.
   virtual size_t Wait(int64_t deadline_ns, std::span<EngineEvent> events) = 0;
@@ -137,6 +163,10 @@ class Engine {
   virtual void Wake() = 0;
   // CLOCK_MONOTONIC in nanoseconds, or the simulation's clock.
   virtual int64_t Now() const = 0;
+
+ protected:
+  uint32_t large_bytes_min_ = UINT32_MAX;
+  EngineCounters counters_;
 };
 
 // What this host can run, best first; epoll is always last and always there. `reason` says why an

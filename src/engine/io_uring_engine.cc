@@ -25,9 +25,6 @@ constexpr int kRoundsMax = 16;
 // The kernel runs at most twenty deferred completions an enter: so many mean there may be more.
 constexpr unsigned kBusyCompletions = 16;
 
-constexpr uint64_t kOperationBits = 4;  // of Operation
-constexpr uint64_t kSlotBits = 28;
-
 }  // namespace
 
 uint64_t IoUringEngine::Tag(Operation operation, uint32_t slot, uint32_t high) {
@@ -48,7 +45,7 @@ Status IoUringEngine::Create(const EngineOptions& options, uint32_t table_size,
   if (table_size != 0) table = std::min<uint64_t>(table, table_size);
   table = std::min<uint64_t>(table, connections_max);
   std::unique_ptr<IoUringEngine> created(
-      new IoUringEngine(connections_max, static_cast<uint32_t>(table)));
+      new IoUringEngine(options, connections_max, static_cast<uint32_t>(table)));
   // Blocking descriptors: on a non-blocking one a read would not wait in the ring.
   created->wake_fd_ = eventfd(0, EFD_CLOEXEC);
   created->notify_fd_ = eventfd(0, EFD_CLOEXEC);
@@ -62,8 +59,14 @@ Status IoUringEngine::Create(const EngineOptions& options, uint32_t table_size,
   return Status::Ok();
 }
 
-IoUringEngine::IoUringEngine(uint32_t connections_max, uint32_t table_size)
-    : connections_max_(connections_max), table_size_(table_size), headers_(kSendChunk) {}
+IoUringEngine::IoUringEngine(const EngineOptions& options, uint32_t connections_max,
+                             uint32_t table_size)
+    : connections_max_(connections_max),
+      table_size_(table_size),
+      zero_copy_bytes_min_(options.zero_copy_bytes_min),
+      zero_copy_always_(options.zero_copy_always),
+      holds_(options.zero_copy_held_bytes_max, &counters_.zero_copy_held_bytes),
+      headers_(kSendChunk) {}
 
 IoUringEngine::~IoUringEngine() {
   rings_.clear();
@@ -209,6 +212,8 @@ unsigned IoUringEngine::Reap(uint32_t index) {
     if ((user_data & kOperationMask) == static_cast<uint64_t>(Operation::kSend)) {
       batch_[user_data >> (kOperationBits + kSlotBits)].result = result;
       --ring.sends;
+    } else if ((user_data & kOperationMask) == static_cast<uint64_t>(Operation::kSendLarge)) {
+      CompleteLarge(user_data, result, flags, &ring);
     } else {
       pending_.push_back({user_data, result, flags, index});
     }
@@ -248,6 +253,7 @@ bool IoUringEngine::Complete(const Completion& completion, EngineEvent* event) {
   switch (static_cast<Operation>(completion.user_data & kOperationMask)) {
     case Operation::kIgnored:
     case Operation::kSend:
+    case Operation::kSendLarge:
       return false;
     case Operation::kWake:
       ReadEventfd(Operation::kWake, wake_fd_, &wake_counter_);
@@ -287,6 +293,7 @@ bool IoUringEngine::CompleteAccept(const Completion& completion, EngineEvent* ev
     event->kind = EngineEventKind::kAccepted;
     event->connection = {record.slot, slot.generation};
     event->peer = ToPeerAddress(record.from);
+    TryZeroCopy(&slot, event->peer);
     return true;
   }
   ReleaseSlot(record.slot);

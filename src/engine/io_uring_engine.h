@@ -6,8 +6,10 @@
 // completed, so a late completion never meets the next connection.
 //
 // Sends carry MSG_DONTWAIT: their completions are there when the submit returns, and a peer that
-// stops reading leaves nothing in the kernel. All other completions met on the way go to `pending_`
-// and from there, one by one, to the events of Wait.
+// stops reading leaves nothing in the kernel. A send without a copy takes its bytes as
+// synchronously; that the kernel has done with them is a second completion, some time later, which
+// may come after the connection's end (io_uring_large.cc). All other completions met on the way go
+// to `pending_` and from there, one by one, to the events of Wait.
 //
 // Thread: see engine.h; the thread that first calls Wait is the one that owns the rings.
 // Owner:  received bytes live in the ring's buffers until the next Wait.
@@ -21,6 +23,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/large_holds.h"
 #include "engine/peer_address.h"
 #include "engine/uring.h"
 
@@ -47,6 +50,7 @@ class IoUringEngine final : public Engine {
   void Shutdown(ConnectionId connection) override;
   void Close(ConnectionId connection) override;
   void Send(std::span<SendRequest> batch) override;
+  void SendLarge(std::span<SendRequest> batch, Frame* frame) override;
   size_t Wait(int64_t deadline_ns, std::span<EngineEvent> events) override;
   void Wake() override;
   int64_t Now() const override;
@@ -68,6 +72,7 @@ class IoUringEngine final : public Engine {
     kCancel,  // of one or all operations of a connection
     kClose,
     kTellHangUp,  // made by ourselves
+    kSendLarge,   // without a copy; completes twice: see io_uring_large.cc
   };
   enum class SlotState : uint8_t { kFree, kReserved, kOpen, kClosing };
   struct Slot {
@@ -75,7 +80,9 @@ class IoUringEngine final : public Engine {
     uint16_t ring = 0;
     SlotState state = SlotState::kFree;
     ReadMode mode = ReadMode::kPaused;
-    uint8_t operations = 0;  // in the kernel for this use of the slot
+    uint8_t operations = 0;         // in the kernel for this use of the slot
+    uint8_t larges_failed : 4 = 0;  // large sends that took nothing, not yet reported on
+    uint8_t larges_copied : 4 = 0;  // reported as copied, one after the other
     bool is_receiving : 1 = false;
     bool is_cancelling_receive : 1 = false;
     bool is_watching : 1 = false;
@@ -89,6 +96,7 @@ class IoUringEngine final : public Engine {
     bool told_hang_up : 1 = false;
     bool has_failed : 1 = false;  // a receive met an error: there is nothing more to receive
     bool is_closed : 1 = false;   // while closing: the close itself is done
+    bool is_copied : 1 = true;    // the kernel would copy a large send to it all the same
   };
   struct Ring {
     std::unique_ptr<Uring> uring;
@@ -120,7 +128,10 @@ class IoUringEngine final : public Engine {
     uint32_t ring;
   };
 
-  IoUringEngine(uint32_t connections_max, uint32_t table_size);
+  IoUringEngine(const EngineOptions& options, uint32_t connections_max, uint32_t table_size);
+  // user_data: the operation, the slot that it is for, and what each operation needs besides.
+  static constexpr uint64_t kOperationBits = 4;
+  static constexpr uint64_t kSlotBits = 28;
   static uint64_t Tag(Operation operation, uint32_t slot, uint32_t high);
   Slot* Find(ConnectionId connection);
   Status OpenRing();
@@ -144,6 +155,15 @@ class IoUringEngine final : public Engine {
   void TakeAcceptBack();
   bool TakeSlot(uint32_t* slot);
   void PutSend(SendRequest& request, uint32_t index);
+  void FinishSends();
+
+  // --- Sends without a copy (io_uring_large.cc) ---
+  void PutLarge(SendRequest& request, uint32_t index, uint32_t hold);
+  void CompleteLarge(uint64_t user_data, int32_t result, uint32_t flags, Ring* ring);
+  void CopyRefused(std::span<SendRequest> batch);
+  void TryZeroCopy(Slot* slot, const PeerAddress& peer);
+  void GiveUpZeroCopy(Slot* slot);
+  void TellLargeBytesMin();
 
   // --- Completions ---
   unsigned Reap(uint32_t ring);
@@ -188,6 +208,13 @@ class IoUringEngine final : public Engine {
     uint16_t index;
   };
   std::vector<HeldBuffer> held_buffers_;
+
+  uint32_t zero_copy_bytes_min_;  // 0: never
+  const bool zero_copy_always_;
+  uint32_t zero_copy_connections_ = 0;  // open, and not known to be copied
+  LargeHolds holds_;
+  std::vector<SendRequest> refused_;
+  std::vector<uint32_t> refused_at_;  // their places in the batch
 
   std::span<SendRequest> batch_;  // the chunk at hand
   std::vector<msghdr> headers_;

@@ -134,6 +134,7 @@ void IoUringEngine::Shutdown(ConnectionId connection) {
 void IoUringEngine::Close(ConnectionId connection) {
   Slot* slot = Find(connection);
   if (slot == nullptr) return;
+  GiveUpZeroCopy(slot);
   slot->state = SlotState::kClosing;
   // An armed operation holds the socket: without the cancel, no FIN until it ends by itself. The
   // others end soon without one.
@@ -274,21 +275,26 @@ void IoUringEngine::Send(std::span<SendRequest> batch) {
     batch = batch.subspan(batch_.size());
     send_rings_.clear();
     for (uint32_t i = 0; i < batch_.size(); ++i) PutSend(batch_[i], i);
-    for (uint32_t index : send_rings_) {
-      Ring& ring = rings_[index];
-      if (ring.uring->has_deferred()) ring.is_unconfirmed = true;
-      ring.uring->Submit();
-      Reap(index);
-      // With MSG_DONTWAIT the kernel completes a send as it takes it. Should one be put off all the
-      // same (a short of memory, a full completion queue), it is waited for: its bytes are ours.
-      while (ring.sends != 0) {
-        ring.uring->EnterAndSleep(-1);
-        ring.is_unconfirmed = true;
-        Reap(index);
-      }
-    }
+    FinishSends();
   }
   batch_ = {};
+}
+
+// Submits the chunk's sends and takes their results.
+void IoUringEngine::FinishSends() {
+  for (uint32_t index : send_rings_) {
+    Ring& ring = rings_[index];
+    if (ring.uring->has_deferred()) ring.is_unconfirmed = true;
+    ring.uring->Submit();
+    Reap(index);
+    // With MSG_DONTWAIT the kernel completes a send as it takes it. Should one be put off all the
+    // same (a short of memory, a full completion queue), it is waited for: its bytes are ours.
+    while (ring.sends != 0) {
+      ring.uring->EnterAndSleep(-1);
+      ring.is_unconfirmed = true;
+      Reap(index);
+    }
+  }
 }
 
 void IoUringEngine::PutSend(SendRequest& request, uint32_t index) {

@@ -14,6 +14,7 @@ constexpr uint32_t kConnectionsMax = 1u << 20;  // when the options say 0
 constexpr int64_t kAcceptPauseNs = 100 * kNsPerMs;
 constexpr int64_t kEagainNsMax = 5 * kNsPerMs;
 constexpr int kAcceptsMax = 64;
+constexpr int64_t kHoldNsMax = 50 * kNsPerMs;
 
 }  // namespace
 
@@ -21,11 +22,16 @@ SimulatedEngine::SimulatedEngine(const EngineOptions& options, uint64_t seed,
                                  const SimulatedFaults& faults)
     : connections_max_(options.connections_max == 0 ? kConnectionsMax : options.connections_max),
       send_batch_max_(options.send_batch_max),
+      held_bytes_max_(options.zero_copy_held_bytes_max),
       faults_(faults),
       random_(seed),
-      now_ns_(kNsPerSecond) {}
+      now_ns_(kNsPerSecond) {
+  if (options.zero_copy_bytes_min != 0) large_bytes_min_ = options.zero_copy_bytes_min;
+}
 
-SimulatedEngine::~SimulatedEngine() = default;
+SimulatedEngine::~SimulatedEngine() {
+  for (const LatePiece& piece : late_pieces_) piece.frame->Release();
+}
 
 uint64_t SimulatedEngine::Draw(uint64_t below) { return random_() % below; }
 
@@ -81,7 +87,10 @@ void SimulatedEngine::Close(ConnectionId connection) {
   if (slot == nullptr) return;
   PeerState& peer = peers_[slot->peer];
   // The kernel answers unread input with a reset, and that may overtake what was sent.
-  if (!slot->received.empty() && Chance(faults_.lost_close)) peer.unread.clear();
+  if (!slot->received.empty() && Chance(faults_.lost_close)) {
+    peer.read_bytes += peer.unread.size();
+    peer.unread.clear();
+  }
   peer.engine_ended = true;
   peer.connection = {};
   uint32_t next = slot->generation + 1;
@@ -93,7 +102,22 @@ void SimulatedEngine::Close(ConnectionId connection) {
   --connections_;
 }
 
-void SimulatedEngine::Send(std::span<SendRequest> batch) {
+void SimulatedEngine::Send(std::span<SendRequest> batch) { SendEach(batch, nullptr); }
+
+void SimulatedEngine::SendLarge(std::span<SendRequest> batch, Frame* frame) {
+  for (const SendRequest& request : batch) {
+    for (const iovec& piece : std::span(request.iovecs, request.iovec_count)) {
+      const char* begin = static_cast<const char*>(piece.iov_base);
+      const std::string_view whole = frame->bytes();
+      SLUICE_CHECK(begin >= whole.begin() && begin + piece.iov_len <= whole.end());
+    }
+  }
+  const uint64_t held_bytes = counters_.zero_copy_held_bytes.value() + frame->footprint_bytes();
+  const bool is_held = large_bytes_min_ != UINT32_MAX && held_bytes <= held_bytes_max_;
+  SendEach(batch, is_held ? frame : nullptr);
+}
+
+void SimulatedEngine::SendEach(std::span<SendRequest> batch, Frame* large) {
   SLUICE_CHECK(batch.size() <= send_batch_max_);
   ++batches_;
   for (SendRequest& request : batch) {
@@ -104,11 +128,11 @@ void SimulatedEngine::Send(std::span<SendRequest> batch) {
     }
     SLUICE_CHECK(slot->batch != batches_);  // at most one a connection
     slot->batch = batches_;
-    request.result = SendOne(request.connection.slot, request);
+    request.result = SendOne(request.connection.slot, request, large);
   }
 }
 
-int32_t SimulatedEngine::SendOne(uint32_t index, const SendRequest& request) {
+int32_t SimulatedEngine::SendOne(uint32_t index, const SendRequest& request, Frame* large) {
   Slot& slot = slots_[index];
   PeerState& peer = peers_[slot.peer];
   if (slot.has_reset) return -ECONNRESET;
@@ -135,10 +159,40 @@ int32_t SimulatedEngine::SendOne(uint32_t index, const SendRequest& request) {
   size_t left = taken;
   for (uint32_t i = 0; i < request.iovec_count && left != 0; ++i) {
     size_t part = std::min(left, request.iovecs[i].iov_len);
-    peer.unread.append(static_cast<const char*>(request.iovecs[i].iov_base), part);
+    const char* data = static_cast<const char*>(request.iovecs[i].iov_base);
     left -= part;
+    if (large == nullptr) {
+      peer.unread.append(data, part);
+      continue;
+    }
+    large->AddReference();
+    const int64_t due_ns = now_ns_ + static_cast<int64_t>(Draw(kHoldNsMax));
+    late_pieces_.push_back(
+        {slot.peer, peer.read_bytes + peer.unread.size(), data, part, large, due_ns});
+    counters_.zero_copy_sends.Add();
+    counters_.zero_copy_held_bytes.Add(part);
+    peer.unread.append(part, '\xdd');
   }
   return static_cast<int32_t>(taken);
+}
+
+void SimulatedEngine::CopyPiece(const LatePiece& piece) {
+  PeerState& peer = peers_[piece.peer];
+  const uint64_t from = std::max(piece.at, peer.read_bytes);
+  const uint64_t to = std::min(piece.at + piece.bytes, peer.read_bytes + peer.unread.size());
+  if (from >= to) return;
+  std::memcpy(peer.unread.data() + (from - peer.read_bytes), piece.data + (from - piece.at),
+              to - from);
+}
+
+void SimulatedEngine::GiveFramesBack() {
+  std::erase_if(late_pieces_, [this](const LatePiece& piece) {
+    if (piece.due_ns > now_ns_) return false;
+    CopyPiece(piece);
+    counters_.zero_copy_held_bytes.Subtract(piece.bytes);
+    piece.frame->Release();
+    return true;
+  });
 }
 
 void SimulatedEngine::Wake() {
@@ -155,6 +209,7 @@ size_t SimulatedEngine::Wait(int64_t deadline_ns, std::span<EngineEvent> events)
   for (std::string& bytes : handed_out_) std::fill(bytes.begin(), bytes.end(), '\xdd');
   handed_out_.clear();
   for (;;) {
+    GiveFramesBack();
     RingAlarms();
     if (accept_resume_ns_ != 0 && now_ns_ >= accept_resume_ns_) accept_resume_ns_ = 0;
     size_t count = TakeWake(events);
@@ -356,8 +411,12 @@ size_t SimulatedEngine::PeerWrite(Peer number, std::string_view bytes) {
 
 std::string SimulatedEngine::PeerRead(Peer number, size_t bytes_max) {
   PeerState& peer = peers_[number];
+  for (const LatePiece& piece : late_pieces_) {
+    if (piece.peer == number) CopyPiece(piece);
+  }
   std::string bytes = peer.unread.substr(0, bytes_max);
   peer.unread.erase(0, bytes.size());
+  peer.read_bytes += bytes.size();
   if (!bytes.empty() && peer.connection.slot != UINT32_MAX) Touch(peer.connection.slot);
   return bytes;
 }

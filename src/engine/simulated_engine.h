@@ -60,6 +60,8 @@ class SimulatedEngine final : public Engine {
   void Shutdown(ConnectionId connection) override;
   void Close(ConnectionId connection) override;
   void Send(std::span<SendRequest> batch) override;
+  // Reads the frame as late as it may: when the peer does, or when it gives the frame back.
+  void SendLarge(std::span<SendRequest> batch, Frame* frame) override;
   size_t Wait(int64_t deadline_ns, std::span<EngineEvent> events) override;
   void Wake() override;
   int64_t Now() const override { return now_ns_; }
@@ -96,6 +98,7 @@ class SimulatedEngine final : public Engine {
     std::deque<Arrival> arrivals;
     size_t in_flight_bytes = 0;  // in arrivals, or arrived and not received
     std::string unread;          // sent to the peer
+    uint64_t read_bytes = 0;     // that came before `unread`
     uint32_t buffer_bytes = kPeerBufferBytes;
     bool has_ended = false;     // the peer writes no more
     bool is_gone = false;       // ... and reads no more
@@ -120,6 +123,15 @@ class SimulatedEngine final : public Engine {
     uint32_t listener;
     std::deque<Peer> backlog;
   };
+  // Bytes of a frame, sent and not yet copied from it.
+  struct LatePiece {
+    Peer peer;
+    uint64_t at;  // in all that was sent to the peer
+    const char* data;
+    size_t bytes;
+    Frame* frame;  // one reference each
+    int64_t due_ns;
+  };
   struct Alarm {
     int64_t at_ns;
     uint32_t slot;
@@ -134,7 +146,10 @@ class SimulatedEngine final : public Engine {
   void Touch(uint32_t slot);
   void Arrive(Peer peer, Arrival::Kind kind, std::string_view bytes);
   void TakeArrivals(uint32_t slot);
-  int32_t SendOne(uint32_t slot, const SendRequest& request);
+  int32_t SendOne(uint32_t slot, const SendRequest& request, Frame* large);
+  void SendEach(std::span<SendRequest> batch, Frame* large);
+  void CopyPiece(const LatePiece& piece);
+  void GiveFramesBack();
   bool IsWritable(const Slot& slot) const;
   bool HasReport(const Slot& slot) const;
   size_t TakeWake(std::span<EngineEvent> events);
@@ -147,6 +162,7 @@ class SimulatedEngine final : public Engine {
 
   const uint32_t connections_max_;
   const uint32_t send_batch_max_;
+  const uint64_t held_bytes_max_;
   const SimulatedFaults faults_;
   std::mt19937_64 random_;
   int64_t now_ns_;
@@ -160,6 +176,7 @@ class SimulatedEngine final : public Engine {
   std::priority_queue<Alarm, std::vector<Alarm>, std::greater<>> alarms_;
   std::vector<Listener> listeners_;
   std::deque<PeerState> peers_;
+  std::vector<LatePiece> late_pieces_;
   std::deque<std::string> handed_out_;  // short strings hold their bytes: they never move
 
   std::mutex wake_mutex_;  // guards is_woken_ only

@@ -71,6 +71,11 @@ class Frame {
   // Gives the frame its place; once, by the producer that claimed it, before it is shared.
   void Stamp(uint64_t sequence, int64_t published_ns, uint32_t references);
 
+  // One holder more; by one who holds a reference already.
+  void AddReference() {
+    // Relaxed: it publishes nothing; Release orders what the holders did.
+    references_.fetch_add(1, std::memory_order_relaxed);
+  }
   void Release() {
     // acq_rel: the last holder must see every other holder's reads finished before it frees.
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) Free();

@@ -27,6 +27,9 @@ constexpr Section kSections[] = {
     {"ring", "Ring", "The one order of events, and the memory that events take on their way in."},
     {"log", "Channel logs", "The memory that events take until the slowest live reader has them."},
     {"sweep", "Work of one turn of a shard's loop", "A trade of throughput against latency."},
+    {"send", "Sends of large events",
+     "The frames of events of 16 KiB and more are never copied within the gateway; these say when "
+     "the kernel need not copy them either."},
     {"socket", "Sockets", "What is set on listening sockets and inherited by connections."},
     {"stop", "Stopping", "What happens between SIGTERM and exit."},
 };

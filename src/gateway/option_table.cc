@@ -117,6 +117,13 @@ constexpr OptionSpec kTable[] = {
      "Events taken from the engine in a turn of a shard's loop.", "the rest is taken next turn",
      ""},
 
+    {"send.zero_copy_bytes_min", &O::zero_copy_bytes_min, U::kBytes, 1 * kKiB, 1 * kGiB, "never",
+     "Bytes of one event, from so many in a send on, are left to the kernel to read where they are "
+     "(io_uring); not to loopback peers and others for which it reports that it copied them.",
+     "a shard that has log.bytes_max of events out so, not yet given back, copies", ""},
+    {"send.zero_copy_always", &O::zero_copy_always, U::kSwitch, 0, 0, "",
+     "Whether to do so whatever the kernel reports; for tests.", "", ""},
+
     {"socket.backlog", &O::backlog, U::kCount, 1, 1 << 24, "",
      "Connections that wait to be accepted, a listening socket; the kernel cuts it to "
      "net.core.somaxconn.",

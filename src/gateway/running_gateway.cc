@@ -40,6 +40,9 @@ EngineOptions EngineOptionsOf(const Options& options) {
   engine.notsent_lowat_bytes = options.notsent_lowat_bytes;
   engine.receive_buffer_bytes = options.receive_buffer_bytes;
   engine.user_timeout_ms = options.user_timeout_ms;
+  engine.zero_copy_bytes_min = options.zero_copy_bytes_min;
+  engine.zero_copy_always = options.zero_copy_always;
+  engine.zero_copy_held_bytes_max = options.log_bytes_max;
   return engine;
 }
 

@@ -118,6 +118,10 @@ std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
     return Sum(source,
                [=](const Shard& shard) { return (shard.http_counters().*counter).value(); });
   };
+  const auto engine = [&](Counter EngineCounters::*counter) {
+    return Sum(source,
+               [=](const Shard& shard) { return (shard.engine_counters().*counter).value(); });
+  };
 
   Json json;
   json["schema"] = 1;
@@ -136,6 +140,12 @@ std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
   json["sends_short_total"] = delivery(&DeliveryCounters::sends_short);
   json["frames_per_send"] =
       FramesPerSend(delivery(&DeliveryCounters::deliveries), delivery(&DeliveryCounters::sends));
+  json["zero_copy"] = {
+      {"sends_total", engine(&EngineCounters::zero_copy_sends)},
+      {"copied_total", engine(&EngineCounters::zero_copy_copied)},
+      {"refused_total", engine(&EngineCounters::zero_copy_refused)},
+      {"held_bytes", engine(&EngineCounters::zero_copy_held_bytes)},
+  };
   json["heartbeats_total"] = delivery(&DeliveryCounters::heartbeats);
   json["requests_total"] = http(&http::HttpCounters::requests_total);
   json["refusals_total"] = Refusals(source);

@@ -164,6 +164,12 @@ uint32_t Log::Gather(const Cursor& cursor, uint64_t end_offset, size_t bytes_max
   return count;
 }
 
+Frame* Log::LargeAt(const Cursor& cursor) const {
+  const Segment* segment = cursor.segment;
+  if (cursor.offset == segment->bytes && segment->next != nullptr) segment = segment->next;
+  return segment->large;
+}
+
 uint64_t Log::Advance(Cursor* cursor, size_t bytes) {
   uint64_t finished = 0;
   while (bytes != 0) {

@@ -72,6 +72,7 @@ class Shard : private PublishHost, private http::Subscriptions {
   const ShardCounters& counters() const { return counters_; }
   const http::HttpCounters& http_counters() const { return site_.counters(); }
   EngineKind engine_kind() const { return engine_->kind(); }
+  const EngineCounters& engine_counters() const { return engine_->counters(); }
   // No room for another subscriber.
   bool is_full() const { return counters_.delivery.subscribers.value() >= subscribers_max_; }
   uint32_t subscribers_max() const { return subscribers_max_; }

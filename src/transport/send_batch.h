@@ -3,7 +3,8 @@
 //
 // Thread: its shard's.
 // Owner:  the iovecs point into logs and asides, which the caller keeps until Send has returned.
-// Bounds: `requests_max` peers, each at most once; kIovecsMax pieces a peer.
+// Bounds: `requests_max` peers, each at most once; kIovecsMax pieces a peer; bytes of one large
+//         frame, which may leave without being copied, or of none.
 #pragma once
 
 #include <memory>
@@ -28,10 +29,13 @@ class SendBatch {
   bool full() const { return count_ == requests_max_; }
   uint32_t size() const { return count_; }
 
+  // Whether bytes of this large frame (null: of none) may join what is in the batch.
+  bool Takes(const Frame* large) const { return count_ == 0 || large == large_; }
   // Where the next peer's iovecs are written, kIovecsMax of them; then Add says how many.
   iovec* Space() { return iovecs_.get() + iovec_count_; }
-  void Add(ConnectionId connection, uint32_t iovecs) {
-    SLUICE_DCHECK(!full() && iovecs <= kIovecsMax);
+  void Add(ConnectionId connection, uint32_t iovecs, Frame* large = nullptr) {
+    SLUICE_DCHECK(!full() && iovecs <= kIovecsMax && Takes(large));
+    large_ = large;
     requests_[count_++] = {connection, Space(), iovecs, 0};
     iovec_count_ += iovecs;
   }
@@ -44,8 +48,9 @@ class SendBatch {
 
   // Sends all; the results stand until Clear.
   std::span<const SendRequest> Send(Engine& engine) {
-    if (count_ != 0) engine.Send({requests_.get(), count_});
-    return {requests_.get(), count_};
+    const std::span<SendRequest> batch(requests_.get(), count_);
+    if (count_ != 0) large_ == nullptr ? engine.Send(batch) : engine.SendLarge(batch, large_);
+    return batch;
   }
   void Clear() { count_ = iovec_count_ = 0; }
 
@@ -53,6 +58,7 @@ class SendBatch {
   const uint32_t requests_max_;
   uint32_t count_ = 0;
   uint32_t iovec_count_ = 0;
+  Frame* large_ = nullptr;  // of the peer added last
   std::unique_ptr<SendRequest[]> requests_;
   std::unique_ptr<iovec[]> iovecs_;
 };

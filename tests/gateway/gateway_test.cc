@@ -128,6 +128,47 @@ TEST_P(GatewayTest, AllSubscribersSeeEveryEventOnceInOneOrder) {
   EXPECT_EQ(Stats()["deliveries_total"], kDeliveries);
 }
 
+// The kernel is left to read the bytes where they are, on io_uring; on loopback it copies them later.
+TEST_P(GatewayTest, LargeEventsArriveWholeWithoutBeingCopied) {
+  options_.zero_copy_bytes_min = 1024;
+  options_.zero_copy_always = true;
+  options_.lag_bytes_max = 40 << 20;  // nobody is cut off
+  Start();
+  constexpr int kEvents = 60;
+  const auto data_of = [](int n) {
+    std::string data(n % 10 == 9 ? 1'000'000 : n % 3 == 0 ? 100 : 256 * 1024, ' ');
+    for (size_t i = 0; i < data.size(); ++i) {
+      data[i] = static_cast<char>('a' + (i + i / 4096 + static_cast<size_t>(n)) % 26);
+    }
+    return "\"" + data + "\"";
+  };
+  std::vector<std::thread> threads;
+  std::atomic<int> subscribed = 0;
+  for (int s = 0; s < 8; ++s) {
+    threads.emplace_back([&, s] {
+      // Some take little at a time, and meet the end of a socket's buffer within an event.
+      TestClient client(address_, s % 2 == 0 ? 0 : 4096);
+      ASSERT_TRUE(client.Subscribe());
+      ++subscribed;
+      for (int n = 0; n < kEvents; ++n) {
+        const auto data = client.NextData();
+        ASSERT_TRUE(data);
+        ASSERT_TRUE(*data == data_of(n)) << n;
+      }
+    });
+  }
+  while (subscribed < 8) std::this_thread::yield();
+  TestClient publisher(address_);
+  for (int n = 0; n < kEvents; ++n) ASSERT_EQ(publisher.Post(data_of(n)).status, 200);
+  for (std::thread& thread : threads) thread.join();
+  if (GetParam().engine == EngineChoice::kIoUring) {
+    EXPECT_GT(Stats()["zero_copy"]["sends_total"], 8 * kEvents / 3);
+  } else {
+    EXPECT_EQ(Stats()["zero_copy"]["sends_total"], 0);
+  }
+  while (Stats()["zero_copy"]["held_bytes"] != 0) std::this_thread::yield();
+}
+
 TEST_P(GatewayTest, SubscribersThatComeAndGoSeeAnUnbrokenRun) {
   Start();
   std::atomic<bool> is_over = false;

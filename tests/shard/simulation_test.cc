@@ -119,6 +119,8 @@ class Simulation {
     }
     EngineOptions engine_options;
     engine_options.connections_max = 200;
+    // Large frames go without being copied in two seeds of three, and are held back for a while.
+    if (seed % 3 != 0) engine_options.zero_copy_bytes_min = 1'024 + Below(4'096);
     for (uint32_t i = 0; i < shards; ++i) {
       auto engine = std::make_unique<SimulatedEngine>(engine_options, seed * 7 + i, faults);
       engines_.push_back(engine.get());
@@ -159,6 +161,11 @@ class Simulation {
     for (const auto& shard : shards_) counted += shard->counters().delivery.subscribers.value();
     EXPECT_GE(counted, live);
     EXPECT_EQ(ring_->depth(), 0u);
+    for (const SimulatedEngine* engine : engines_) {
+      zero_copy_sends_ += engine->counters().zero_copy_sends.value();
+      // All has been given back by now.
+      EXPECT_EQ(engine->counters().zero_copy_held_bytes.value(), 0u);
+    }
     // Every acknowledged event has its place, and nothing else has one.
     EXPECT_GE(ring_->newest_sequence(), acknowledged_);
   }
@@ -187,7 +194,8 @@ class Simulation {
       EXPECT_TRUE(engine(subscriber).PeerAtEnd(subscriber.peer));
       const std::string& rest = subscriber.model.rest();
       const size_t goodbye = rest.find(": goodbye\nretry: ");
-      if (has_resets_ && goodbye == std::string::npos) continue;
+      // A reset may come before the goodbye, or in the midst of it.
+      if (has_resets_ && (goodbye == std::string::npos || rest.back() != '\n')) continue;
       ASSERT_NE(goodbye, std::string::npos) << rest;
       EXPECT_EQ(rest.find('\n', goodbye + 17), rest.size() - 1) << rest;
       ++goodbyes_;
@@ -197,6 +205,7 @@ class Simulation {
   uint64_t goodbyes() const { return goodbyes_; }
   uint64_t acknowledged() const { return acknowledged_; }
   uint64_t refused() const { return refused_; }
+  uint64_t zero_copy_sends() const { return zero_copy_sends_; }
 
  private:
   struct Subscriber {
@@ -347,12 +356,14 @@ class Simulation {
   uint64_t goodbyes_ = 0;
   uint64_t acknowledged_ = 0;
   uint64_t refused_ = 0;
+  uint64_t zero_copy_sends_ = 0;
 };
 
 void RunSeeds(uint64_t first, uint64_t last, bool with_faults) {
   uint64_t acknowledged = 0;
   uint64_t goodbyes = 0;
   uint64_t refused = 0;
+  uint64_t zero_copy_sends = 0;
   for (uint64_t seed = first; seed <= last; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Simulation simulation(seed, with_faults);
@@ -363,10 +374,12 @@ void RunSeeds(uint64_t first, uint64_t last, bool with_faults) {
     acknowledged += simulation.acknowledged();
     goodbyes += simulation.goodbyes();
     refused += simulation.refused();
+    zero_copy_sends += simulation.zero_copy_sends();
     if (testing::Test::HasFailure()) return;
   }
   EXPECT_GT(acknowledged, 1000u);
   EXPECT_GT(goodbyes, 100u);
+  EXPECT_GT(zero_copy_sends, 1000u);
   EXPECT_GT(refused, 0u);  // the ring was full now and then
 }
 
