@@ -448,7 +448,7 @@ std::vector<Shape> Shapes() {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, HistoryModel,
                          testing::Combine(testing::ValuesIn(Shapes()),
-                                          testing::Range<uint64_t>(1, 6)),
+                                          testing::Range<uint64_t>(1, 13)),
                          [](const auto& tested) {
                            return std::string(std::get<0>(tested.param).name) + "Seed" +
                                   std::to_string(std::get<1>(tested.param));
