@@ -105,8 +105,8 @@ uint64_t History::charged_bytes() const {
 }
 
 uint64_t History::bytes_held() const {
-  uint64_t bytes = known_classes_.capacity() * sizeof(KnownClass) + ids_.bytes_held() +
-                   values_.bytes_held();
+  uint64_t bytes =
+      known_classes_.capacity() * sizeof(KnownClass) + ids_.bytes_held() + values_.bytes_held();
   for (const auto& store : stores_) bytes += sizeof(Store) + store->bytes_held();
   return bytes;
 }

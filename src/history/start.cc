@@ -127,9 +127,9 @@ void History::SearchNewest(Reading& reading, Start* start) const {
   }
   start->after = start->search_below - 1;
   while (start->search_left != 0) {
-    Part& newest = *std::max_element(
-        parts.begin(), parts.end(),
-        [](const Part& a, const Part& b) { return a.sequence < b.sequence; });
+    Part& newest = *std::max_element(parts.begin(), parts.end(), [](const Part& a, const Part& b) {
+      return a.sequence < b.sequence;
+    });
     start->after = newest.sequence == 0 ? 0 : newest.sequence - 1;
     if (newest.sequence == 0) break;
     if (newest.walk.is_paused() || looks.are_used_up()) {

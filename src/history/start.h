@@ -17,7 +17,7 @@ namespace sluice {
 struct StreamStart {
   enum class From : uint8_t { kNow, kEarliest, kNewest, kValues };
 
-  std::string last_id;  // goes before `from`; empty: none
+  std::string last_id = {};  // goes before `from`; empty: none
   From from = From::kNow;
   uint32_t newest_count = 0;  // of kNewest
 };

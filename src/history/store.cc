@@ -83,9 +83,9 @@ void Store::Append(const Frame& frame) {
   uint32_t topics = PutTopics(frame);
   if (!frame.publisher_id().empty()) topics |= Record::kHasId;
   if (!frame.key().empty()) topics |= Record::kHasKey;
-  charged_bytes_ += bytes.size() + kEventCharge +
-                    (frame.publisher_id().empty() ? 0 : kPublisherIdCharge) +
-                    (frame.key().empty() ? 0 : kKeyCharge * std::max<size_t>(1, frame.topic_count()));
+  charged_bytes_ +=
+      bytes.size() + kEventCharge + (frame.publisher_id().empty() ? 0 : kPublisherIdCharge) +
+      (frame.key().empty() ? 0 : kKeyCharge * std::max<size_t>(1, frame.topic_count()));
   Large large;
   if (bytes.size() >= kLargeBytesMin) {
     large = {static_cast<char*>(std::malloc(bytes.size())), bytes.size()};

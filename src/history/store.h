@@ -46,9 +46,9 @@ class Store {
   static constexpr uint64_t kKeyCharge = 256;         // with a key, each of its topics
 
   struct Record {
-    static constexpr uint32_t kManyTopics = 1u << 31;   // the index is one into topic_sets_
-    static constexpr uint32_t kIsLarge = 1u << 30;      // in the block stands an address
-    static constexpr uint32_t kHasId = 1u << 29;        // its publisher's
+    static constexpr uint32_t kManyTopics = 1u << 31;  // the index is one into topic_sets_
+    static constexpr uint32_t kIsLarge = 1u << 30;     // in the block stands an address
+    static constexpr uint32_t kHasId = 1u << 29;       // its publisher's
     static constexpr uint32_t kHasKey = 1u << 28;
     static constexpr uint32_t kIndexMask = kHasKey - 1;
 
@@ -93,7 +93,9 @@ class Store {
 
   // A frame of a higher sequence than those before.
   void Append(const Frame& frame);
-  bool IsOver() const { return events() > limits_.events_max || charged_bytes_ > limits_.bytes_max; }
+  bool IsOver() const {
+    return events() > limits_.events_max || charged_bytes_ > limits_.bytes_max;
+  }
   bool IsTooOld(int64_t now_ns) const;
   void DropOldest();
 

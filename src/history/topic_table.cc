@@ -105,9 +105,8 @@ void TopicTable::ForgetOldest() {
 }
 
 uint64_t TopicTable::bytes_held() const {
-  return topics_.bytes_held() +
-         (generations_.capacity() + unused_.capacity()) * sizeof(uint32_t) + index_.bytes_held() +
-         names_bytes_ + postings_bytes_;
+  return topics_.bytes_held() + (generations_.capacity() + unused_.capacity()) * sizeof(uint32_t) +
+         index_.bytes_held() + names_bytes_ + postings_bytes_;
 }
 
 }  // namespace sluice

@@ -48,9 +48,8 @@ uint32_t Values::FindOrAddTopic(uint64_t hash, std::string_view name) {
 
 uint32_t Values::FindOrAddValue(uint32_t topic, std::string_view key) {
   const uint64_t hash = ValueHash(topics_[topic].hash, key);
-  uint32_t value = index_.Find(hash, [&](uint32_t at) {
-    return values_[at].topic == topic && values_[at].key() == key;
-  });
+  uint32_t value = index_.Find(
+      hash, [&](uint32_t at) { return values_[at].topic == topic && values_[at].key() == key; });
   if (value != Value::kNone) return value;
   value = TakeUnused(&values_unused_, &values_size_);
   Value& added = values_.At(value);

@@ -30,7 +30,8 @@ struct ModelEvent {
 
 class Model {
  public:
-  explicit Model(const HistoryLimits& limits) : limits_(limits), held_(limits.policies.size() + 1) {}
+  explicit Model(const HistoryLimits& limits)
+      : limits_(limits), held_(limits.policies.size() + 1) {}
 
   void Append(uint64_t sequence, const TestEvent& event, std::string bytes) {
     ModelEvent added{sequence, event, std::move(bytes), ClassOf(event)};
@@ -50,8 +51,8 @@ class Model {
 
   void Expire(int64_t now_ns) {
     for (size_t i = 0; i < held_.size(); ++i) {
-      while (!held_[i].empty() && now_ns - events_[held_[i].front()].event.published_ns >
-                                      Limits(i).age_max_ns) {
+      while (!held_[i].empty() &&
+             now_ns - events_[held_[i].front()].event.published_ns > Limits(i).age_max_ns) {
         EvictOldest(i);
       }
     }
@@ -269,9 +270,8 @@ class HistoryModel : public testing::TestWithParam<std::tuple<Shape, uint64_t>> 
     const Subscription subscription = SomeSubscription();
     Reading reading(subscription);
     const uint64_t place = Below(sequence_ + 3);
-    const std::string id =
-        OneOf<std::string>({TestEpoch().Id(place), Epoch(7).Id(place), "never seen",
-                            "order:" + std::to_string(Below(50))});
+    const std::string id = OneOf<std::string>({TestEpoch().Id(place), Epoch(7).Id(place),
+                                               "never seen", "order:" + std::to_string(Below(50))});
     Start start;
     history_.Resolve({.last_id = id}, reading, sequence_, sequence_, &start);
     ASSERT_TRUE(start.is_complete);
@@ -284,11 +284,11 @@ class HistoryModel : public testing::TestWithParam<std::tuple<Shape, uint64_t>> 
       after = model_.PlaceOf(id);
       is_known = after != 0;
     }
-    ASSERT_NO_FATAL_FAILURE(CheckGap(
-        start.gap && shape_.limits.missing == MissingPlace::kEarliest ? start.gap->last
-        : start.gap && is_known ? model_.LastEvicted(subscription, after)
-                                : (start.gap ? model_.LastEvicted(subscription, 0) : 0),
-        subscription, after));
+    ASSERT_NO_FATAL_FAILURE(
+        CheckGap(start.gap && shape_.limits.missing == MissingPlace::kEarliest ? start.gap->last
+                 : start.gap && is_known ? model_.LastEvicted(subscription, after)
+                                         : (start.gap ? model_.LastEvicted(subscription, 0) : 0),
+                 subscription, after));
     if (is_exact_ && is_known) {
       ASSERT_EQ(start.gap.has_value(), model_.LastEvicted(subscription, after) != 0);
     }
@@ -356,8 +356,7 @@ class HistoryModel : public testing::TestWithParam<std::tuple<Shape, uint64_t>> 
     size_t done = 0;
     while (done < start.values.size()) {
       Chunk chunk;
-      const size_t more =
-          history_.ReadValues(std::span(start.values).subspan(done), &chunk);
+      const size_t more = history_.ReadValues(std::span(start.values).subspan(done), &chunk);
       ASSERT_GT(more, 0u);
       done += more;
       size_t begin = 0;
@@ -417,7 +416,8 @@ HistoryLimits Bounded(StoreLimits otherwise, std::vector<HistoryPolicy> policies
   return limits;
 }
 
-HistoryLimits With(HistoryLimits limits, uint32_t remembered, uint64_t values, MissingPlace missing) {
+HistoryLimits With(HistoryLimits limits, uint32_t remembered, uint64_t values,
+                   MissingPlace missing) {
   limits.remembered_topics_max = remembered;
   limits.values_bytes_max = values;
   limits.missing = missing;

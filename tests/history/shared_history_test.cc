@@ -52,8 +52,7 @@ TEST(SharedHistory, OneTurnMovesItOnBoundedly) {
   SharedHistory history(Events(100'000), TestEpoch(), ring, 0);
   for (int i = 0; i < 5'000; ++i) Push(ring, {});
   history.CatchUp(0);
-  history.Look(
-      [](const History& held) { EXPECT_EQ(held.newest(), SharedHistory::kTurnEvents); });
+  history.Look([](const History& held) { EXPECT_EQ(held.newest(), SharedHistory::kTurnEvents); });
   EXPECT_EQ(ring.depth(), 5'000 - SharedHistory::kTurnEvents);
 }
 
