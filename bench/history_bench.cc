@@ -24,7 +24,7 @@ constexpr uint64_t kEvents = 1'000'000;
 constexpr uint64_t kTopics = 1'000;
 
 Frame* MakeFrame(uint64_t sequence) {
-  static const std::string data(95, 'x');
+  static const std::string data(99, 'x');
   static const std::vector<std::string> names = [] {
     std::vector<std::string> made;
     for (uint64_t i = 0; i < kTopics; ++i) made.push_back("orders/" + std::to_string(i));
@@ -144,7 +144,7 @@ void BM_HistoryThousandReadersAtOnePlace(benchmark::State& state) {
   Ring ring(16'384, 1 << 24, 1);
   SharedHistory history(Limits(), Epoch(1), ring, 0);
   for (uint64_t i = 0; i < 10'000; ++i) {
-    Frame* frame = Frame::Encode({.data = std::string(95, 'x')}, Epoch(1), 4'096);
+    Frame* frame = Frame::Encode({.data = std::string(99, 'x')}, Epoch(1), 4'096);
     uint64_t sequence = 0;
     SLUICE_CHECK(ring.TryPush({&frame, 1}, 1, &sequence) == PushResult::kPushed);
   }

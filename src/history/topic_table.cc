@@ -99,6 +99,7 @@ void TopicTable::ForgetOldest() {
   if (!oldest.postings.empty()) return;
   index_.Erase(oldest.hash, topic);
   names_bytes_ -= oldest.name_size;
+  postings_bytes_ -= oldest.postings.bytes_held();
   oldest = HeldTopic();
   unused_.push_back(topic);
   --remembered_;

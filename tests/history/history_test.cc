@@ -206,7 +206,8 @@ TEST(History, TopicsThatComeAndGoAreBounded) {
     history.Append(*MakeFrame(i, {.topics = {"once/" + std::to_string(i)}}));
     if (i == 5'000) after_some = history.bytes_held();
   }
-  EXPECT_LE(history.bytes_held(), after_some + after_some / 50);
+  // Its events lie in one or two blocks, and one may be spare.
+  EXPECT_LE(history.bytes_held(), after_some + 2 * Store::kBlockBytes);
   EXPECT_LE(history.store(0).topics().size(), 100u + 200u + 2u);
 }
 
@@ -216,7 +217,7 @@ TEST(History, MemoryIsAtMostAFifthMoreThanTheEvents) {
   History history(Events(kEvents), TestEpoch());
   std::vector<std::string> topics;
   for (int i = 0; i < 1'000; ++i) topics.push_back("orders/" + std::to_string(i));
-  const TestEvent event{.data = std::string(95, 'x')};
+  const TestEvent event{.data = std::string(99, 'x')};
   uint64_t bytes = 0;
   const auto append = [&](uint64_t sequence) {
     TestEvent with_topic = event;
