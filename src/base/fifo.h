@@ -17,6 +17,8 @@ class Fifo {
   T& front() { return items_[head_]; }
   T& back() { return items_[(head_ + size_ - 1) & (items_.size() - 1)]; }
   T& operator[](size_t i) { return items_[(head_ + i) & (items_.size() - 1)]; }
+  const T& operator[](size_t i) const { return items_[(head_ + i) & (items_.size() - 1)]; }
+  size_t bytes_held() const { return items_.capacity() * sizeof(T); }
 
   void Push(const T& item) {
     if (size_ == items_.size()) Grow();

@@ -24,6 +24,7 @@ class SlotArray {
   T& operator[](uint32_t slot) { return blocks_[slot / kBlock][slot % kBlock]; }
   const T& operator[](uint32_t slot) const { return blocks_[slot / kBlock][slot % kBlock]; }
   bool Has(uint32_t slot) const { return slot / kBlock < blocks_.size(); }
+  size_t bytes_held() const { return blocks_.size() * kBlock * sizeof(T); }
 
  private:
   static constexpr uint32_t kBlock = 1024;

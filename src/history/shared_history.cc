@@ -1,0 +1,66 @@
+#include "history/shared_history.h"
+
+namespace sluice {
+
+SharedHistory::SharedHistory(const HistoryLimits& limits, const Epoch& epoch, Ring& ring,
+                             uint32_t consumer)
+    : ring_(ring), consumer_(consumer), history_(limits, epoch) {}
+
+std::shared_lock<std::shared_mutex> SharedHistory::LockToRead() {
+  const std::lock_guard<std::mutex> through_the_door(door_);
+  return std::shared_lock<std::shared_mutex>(lock_);
+}
+
+std::unique_lock<std::shared_mutex> SharedHistory::LockToWrite() {
+  const std::lock_guard<std::mutex> in_the_door(door_);
+  return std::unique_lock<std::shared_mutex>(lock_);
+}
+
+// With the lock held. The ring's cursor has one user at a time by it.
+size_t SharedHistory::DrainSome() {
+  return ring_.Drain(consumer_, kLockEvents, [this](Frame* frame) {
+    history_.Append(*frame);
+    frame->Release();
+    return true;
+  });
+}
+
+void SharedHistory::CatchUp(int64_t now_ns) {
+  bool has_more = true;
+  for (size_t events = 0; events < kTurnEvents && has_more; events += kLockEvents) {
+    std::unique_lock<std::shared_mutex> lock(lock_, std::try_to_lock);
+    if (!lock.owns_lock()) {
+      const uint64_t drained = ring_.drained_sequence(consumer_);
+      if (ring_.newest_sequence() < drained + kBehindMax) return;
+      lock = LockToWrite();
+    }
+    has_more = DrainSome() == kLockEvents;
+    has_more |= history_.Expire(now_ns, kLockEvents);
+  }
+}
+
+void SharedHistory::Require(uint64_t through) {
+  while (IsBehind(through)) {
+    const auto lock = LockToWrite();
+    DrainSome();
+  }
+}
+
+void SharedHistory::Read(Reading& reading, uint64_t after, uint64_t through, Chunk* chunk) {
+  const auto lock = LockToRead();
+  history_.Read(reading, after, through, chunk);
+}
+
+size_t SharedHistory::ReadValues(std::span<const ValueRef> values, Chunk* chunk) {
+  const auto lock = LockToRead();
+  return history_.ReadValues(values, chunk);
+}
+
+void SharedHistory::Resolve(const StreamStart& asked, Reading& reading, uint64_t through,
+                            Start* start) {
+  const uint64_t newest = ring_.newest_sequence();
+  const auto lock = LockToRead();
+  history_.Resolve(asked, reading, through, newest, start);
+}
+
+}  // namespace sluice
