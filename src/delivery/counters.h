@@ -18,7 +18,9 @@ struct DeliveryCounters {
   Counter furthest_lag_bytes;  // of the reader furthest behind, as last checked
   Counter log_bytes;           // held by the logs now
   Counter log_bytes_highest;
-  Counter events;       // appended
+  Counter channels;     // now: different subscriptions
+  Counter events;       // taken from the ring
+  Counter appends;      // of events to logs: a channel that wanted it each
   Counter deliveries;   // events wholly handed to the kernel, a subscriber each
   Counter bytes_out;    // of streams
   Counter sends;        // that took bytes

@@ -25,7 +25,7 @@ uint64_t Highest(const StatisticsSource& source, Get&& get) {
   return highest;
 }
 
-const DeliveryCounters& Delivery(const Shard& shard) { return shard.counters().delivery; }
+const DeliveryCounters& DeliveryOf(const Shard& shard) { return shard.counters().delivery; }
 const ConnectionCounters& Connected(const Shard& shard) { return shard.counters().connections; }
 
 double Microseconds(uint64_t ns) { return static_cast<double>(ns / 10) / 100.0; }
@@ -43,7 +43,7 @@ Json Percentiles(const HistogramSum& sum) {
 
 Json Latencies(const StatisticsSource& source, Histogram DeliveryCounters::*histogram) {
   HistogramSum sum;
-  for (const auto& shard : source.shards) sum.Merge(Delivery(*shard).*histogram);
+  for (const auto& shard : source.shards) sum.Merge(DeliveryOf(*shard).*histogram);
   return Percentiles(sum);
 }
 
@@ -63,7 +63,7 @@ uint64_t ProcessBytes(const char* name) {
 }
 
 Json OfShard(const Shard& shard) {
-  const DeliveryCounters& delivery = Delivery(shard);
+  const DeliveryCounters& delivery = DeliveryOf(shard);
   const ConnectionCounters& connections = Connected(shard);
   return {
       {"index", shard.index()},
@@ -71,7 +71,9 @@ Json OfShard(const Shard& shard) {
       {"subscribers", delivery.subscribers.value()},
       {"subscribers_max", shard.subscribers_max()},
       {"connections", connections.connections.value()},
+      {"channels", delivery.channels.value()},
       {"events_total", delivery.events.value()},
+      {"appends_total", delivery.appends.value()},
       {"deliveries_total", delivery.deliveries.value()},
       {"bytes_out_total", delivery.bytes_out.value()},
       {"sends_total", delivery.sends.value()},
@@ -100,7 +102,7 @@ Json Disconnects(const StatisticsSource& source) {
   Json json;
   for (size_t i = 0; i < kDisconnectCount; ++i) {
     json[std::string(Word(static_cast<Disconnect>(i)))] =
-        Sum(source, [i](const Shard& shard) { return Delivery(shard).disconnects[i].value(); });
+        Sum(source, [i](const Shard& shard) { return DeliveryOf(shard).disconnects[i].value(); });
   }
   return json;
 }
@@ -109,7 +111,7 @@ Json Disconnects(const StatisticsSource& source) {
 
 std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
   const auto delivery = [&](Counter DeliveryCounters::*counter) {
-    return Sum(source, [=](const Shard& shard) { return (Delivery(shard).*counter).value(); });
+    return Sum(source, [=](const Shard& shard) { return (DeliveryOf(shard).*counter).value(); });
   };
   const auto connected = [&](Counter ConnectionCounters::*counter) {
     return Sum(source, [=](const Shard& shard) { return (Connected(shard).*counter).value(); });
@@ -170,7 +172,7 @@ std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
       {"bytes_max", source.options.log_bytes_max * source.shards.size()},
   };
   json["furthest_lag_bytes"] = Highest(
-      source, [](const Shard& shard) { return Delivery(shard).furthest_lag_bytes.value(); });
+      source, [](const Shard& shard) { return DeliveryOf(shard).furthest_lag_bytes.value(); });
   json["blocked_readers"] = delivery(&DeliveryCounters::blocked_readers);
   json["drain_pauses_total"] = delivery(&DeliveryCounters::drain_pauses);
   json["delivery_latency_us"] = Latencies(source, &DeliveryCounters::delivery_ns);

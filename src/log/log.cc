@@ -1,6 +1,7 @@
 #include "log/log.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/check.h"
@@ -8,56 +9,56 @@
 namespace sluice {
 
 namespace {
-// A frame this large costs more to copy once than a segment of its own costs to keep.
-uint32_t LargeBytesMin(uint32_t segment_bytes) {
-  return std::max<uint32_t>(1, std::min<uint32_t>(16 * 1024, segment_bytes / 4));
+
+// The first frame from `first` on that ends after `limit`; the number of frames if none does.
+uint32_t FirstEndingAfter(const Segment& segment, uint32_t first, uint64_t limit) {
+  uint32_t count = segment.mark_count - first;
+  while (count != 0) {
+    const uint32_t half = count / 2;
+    if (segment.mark(first + half).end > limit) {
+      count = half;
+    } else {
+      first += half + 1;
+      count -= half + 1;
+    }
+  }
+  return first;
 }
+
 }  // namespace
 
-Log::Log(uint32_t segment_bytes)
-    : segment_bytes_(segment_bytes), large_bytes_min_(LargeBytesMin(segment_bytes)) {
-  AddTail(NewSegment());
-}
+Log::Log(LogMemory& memory) : memory_(memory), head_(new Segment), tail_(head_) {}
 
 Log::~Log() {
   while (head_ != nullptr) {
     Segment* next = head_->next;
-    if (head_->large != nullptr) head_->large->Release();
+    FreeContent(head_);
     delete head_;
     head_ = next;
   }
-  delete spare_;
-}
-
-Segment* Log::NewSegment() {
-  if (spare_ != nullptr) {
-    Segment* segment = spare_;
-    spare_ = nullptr;
-    return segment;
-  }
-  auto* segment = new Segment;
-  segment->block = std::make_unique_for_overwrite<char[]>(segment_bytes_);
-  segment->data = segment->block.get();
-  bytes_held_ += segment_bytes_;
-  return segment;
 }
 
 void Log::AddTail(Segment* segment) {
-  segment->next = nullptr;
-  segment->bytes = 0;
-  segment->pins = 0;
-  segment->marks.clear();
-  if (tail_ == nullptr) {
-    segment->base_offset = 0;
-    segment->base_index = 0;
-    head_ = tail_ = segment;
-    return;
-  }
   segment->base_offset = tail_offset();
   segment->base_index = tail_index();
+  memory_.Count(sizeof(Segment));
   tail_->next = segment;
   tail_ = segment;
   if (head_->pins == 0) FreeHead();
+}
+
+// The segment itself is counted with what it holds: while it rests, it is a part of the channel.
+void Log::FreeContent(Segment* segment) {
+  if (segment->data == nullptr) return;
+  memory_.Count(-int64_t{sizeof(Segment)});
+  if (segment->held != nullptr) {
+    memory_.Release(segment->held);
+  } else {
+    memory_.GiveBlock(const_cast<char*>(segment->data), segment->block_bytes);
+  }
+  segment->data = nullptr;
+  segment->held = nullptr;
+  segment->block_bytes = 0;
 }
 
 // Frees from the head on what no cursor stands in. A segment behind one that is pinned stays: its
@@ -66,41 +67,65 @@ void Log::FreeHead() {
   while (head_ != tail_ && head_->pins == 0) {
     Segment* segment = head_;
     head_ = segment->next;
-    if (segment->large != nullptr) {
-      bytes_held_ -= segment->large->footprint_bytes();
-      segment->large->Release();
-      delete segment;
-    } else if (spare_ == nullptr) {
-      spare_ = segment;
-    } else {
-      bytes_held_ -= segment_bytes_;
-      delete segment;
-    }
+    FreeContent(segment);
+    delete segment;
   }
 }
 
-void Log::Append(Frame* frame) {
-  const std::string_view bytes = frame->bytes();
-  if (IsLarge(bytes.size())) {
+bool Log::FitsTail(size_t frame_bytes) const {
+  return tail_->block_bytes != 0 &&
+         tail_->bytes + frame_bytes + (size_t{tail_->mark_count} + 1) * sizeof(FrameMark) <=
+             (tail_->block_bytes & ~15u);
+}
+
+// How large the next block is to be; 0: none is worth it for this frame.
+uint32_t Log::BlockBytes(size_t frame_bytes, size_t readers) const {
+  const bool is_idle = tail_->data == nullptr;
+  const size_t idle_bytes = readers * kIdleBytesAReader;
+  if (is_idle && idle_bytes < frame_bytes * 2 + kBlockBytesMin) return 0;
+  // With one segment there is no backlog to speak of; with several, as much again.
+  const uint64_t pending =
+      head_ == tail_ ? tail_->block_bytes : tail_offset() - head_->base_offset;
+  const uint64_t wanted = std::max<uint64_t>({is_idle ? 0 : pending, std::bit_floor(idle_bytes),
+                                              2 * frame_bytes + sizeof(FrameMark), kBlockBytesMin});
+  return static_cast<uint32_t>(std::min<uint64_t>(std::bit_ceil(wanted), memory_.segment_bytes()));
+}
+
+void Log::Append(HeldFrame* held, size_t readers) {
+  const std::string_view bytes = held->frame->bytes();
+  const bool is_large = bytes.size() >= memory_.large_bytes_min();
+  if (is_large || !FitsTail(bytes.size())) {
     auto* segment = new Segment;
-    segment->large = frame;
-    segment->data = bytes.data();
-    bytes_held_ += frame->footprint_bytes();
-    AddTail(segment);
-  } else {
-    if (tail_->large != nullptr || tail_->bytes + bytes.size() > segment_bytes_) {
-      AddTail(NewSegment());
+    segment->block_bytes = is_large ? 0 : BlockBytes(bytes.size(), readers);
+    if (segment->block_bytes == 0) {
+      segment->held = held;
+      segment->data = bytes.data();
+      segment->marks_end = &held->mark + 1;
+      ++held->holders;
+    } else {
+      char* block = memory_.TakeBlock(segment->block_bytes);
+      segment->data = block;
+      segment->marks_end = reinterpret_cast<FrameMark*>(block + (segment->block_bytes & ~15u));
     }
-    std::memcpy(tail_->block.get() + tail_->bytes, bytes.data(), bytes.size());
+    AddTail(segment);
   }
-  tail_->bytes += static_cast<uint32_t>(bytes.size());
-  tail_->marks.push_back({tail_->bytes, frame->published_ns()});
-  if (tail_->large == nullptr) frame->Release();
+  Segment* tail = tail_;
+  if (tail->block_bytes != 0) {
+    std::memcpy(const_cast<char*>(tail->data) + tail->bytes, bytes.data(), bytes.size());
+    *(tail->marks_end - 1 - tail->mark_count) = {tail->bytes + static_cast<uint32_t>(bytes.size()),
+                                                 held->mark.published_ns};
+  }
+  tail->bytes += static_cast<uint32_t>(bytes.size());
+  ++tail->mark_count;
 }
 
-Cursor Log::Tail() const {
-  return {tail_, tail_->bytes, static_cast<uint32_t>(tail_->marks.size())};
+void Log::Rest(size_t readers) {
+  if (tail_->data == nullptr || tail_->pins != readers || head_ != tail_) return;
+  if (tail_->block_bytes != 0 && tail_->block_bytes <= readers * kIdleBytesAReader) return;
+  FreeContent(tail_);
 }
+
+Cursor Log::Tail() const { return {tail_, tail_->bytes, tail_->mark_count}; }
 
 Cursor Log::Attach() {
   ++tail_->pins;
@@ -144,10 +169,8 @@ uint32_t Log::Gather(const Cursor& cursor, uint64_t end_offset, size_t bytes_max
     size_t taken = static_cast<size_t>(left);
     if (taken > room) {
       // The last frame end that fits, if any does.
-      const auto mark =
-          std::upper_bound(segment->marks.begin(), segment->marks.end(), uint64_t{offset} + room,
-                           [](uint64_t limit, const FrameMark& m) { return limit < m.end; });
-      const uint32_t cut = mark == segment->marks.begin() ? 0 : std::prev(mark)->end;
+      const uint32_t mark = FirstEndingAfter(*segment, 0, uint64_t{offset} + room);
+      const uint32_t cut = mark == 0 ? 0 : segment->mark(mark - 1).end;
       if (cut > offset) {
         taken = cut - offset;
       } else if (count == 0) {
@@ -176,8 +199,8 @@ uint64_t Log::Advance(Cursor* cursor, size_t bytes) {
     Segment* segment = cursor->segment;
     const uint32_t left = segment->bytes - cursor->offset;
     if (bytes >= left) {
-      finished += segment->marks.size() - cursor->mark;
-      cursor->mark = static_cast<uint32_t>(segment->marks.size());
+      finished += segment->mark_count - cursor->mark;
+      cursor->mark = segment->mark_count;
       cursor->offset = segment->bytes;
       bytes -= left;
       SLUICE_DCHECK(bytes == 0 || segment->next != nullptr);
@@ -185,12 +208,9 @@ uint64_t Log::Advance(Cursor* cursor, size_t bytes) {
     } else {
       cursor->offset += static_cast<uint32_t>(bytes);
       bytes = 0;
-      const auto first = segment->marks.begin() + cursor->mark;
-      const auto mark =
-          std::upper_bound(first, segment->marks.end(), cursor->offset,
-                           [](uint32_t offset, const FrameMark& m) { return offset < m.end; });
-      finished += static_cast<uint64_t>(mark - first);
-      cursor->mark = static_cast<uint32_t>(mark - segment->marks.begin());
+      const uint32_t mark = FirstEndingAfter(*segment, cursor->mark, cursor->offset);
+      finished += mark - cursor->mark;
+      cursor->mark = mark;
     }
   }
   return finished;
@@ -203,19 +223,20 @@ void Log::Follow(Cursor* cursor, const Cursor& to) {
 }
 
 bool Log::IsAtFrameStart(const Cursor& cursor) const {
-  const uint32_t start = cursor.mark == 0 ? 0 : cursor.segment->marks[cursor.mark - 1].end;
-  return cursor.offset == start;
+  const Segment& segment = *cursor.segment;
+  if (cursor.mark == segment.mark_count) return cursor.offset == segment.bytes;
+  return cursor.offset == (cursor.mark == 0 ? 0 : segment.mark(cursor.mark - 1).end);
 }
 
 int64_t Log::PublishedNs(const Cursor& cursor) const {
   const Segment* segment = cursor.segment;
   uint32_t mark = cursor.mark;
-  while (mark == segment->marks.size()) {
+  while (mark == segment->mark_count) {
     SLUICE_CHECK(segment->next != nullptr);
     segment = segment->next;
     mark = 0;
   }
-  return segment->marks[mark].published_ns;
+  return segment->mark(mark).published_ns;
 }
 
 }  // namespace sluice

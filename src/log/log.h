@@ -1,15 +1,18 @@
 // A channel's log: the frames that its readers still need, back to back in segments, and the
 // cursors that move along it.
 //
-// A segment is a contiguous block of whole frames with an index of where each ends. Small frames
-// are copied into it, so that any run of them is one contiguous send; a large frame is a segment of
-// its own that refers to the frame's bytes. The bytes of a segment never move and never change.
+// A segment is either a block of whole frames, copied so that any run of them is one contiguous
+// send, with an index of where each ends; or one frame that it refers to: a large one, or one that
+// came to an idle log of few readers, who will have had it before the next comes. Blocks grow with
+// what is not yet sent, from kBlockBytesMin to segment_bytes. A log whose readers have had all is
+// told to rest: it then holds no bytes, only the place. The bytes of a segment never move and never
+// change.
 //
 // Thread: its shard's.
 // Owner:  a segment lives while a cursor stands in it or in one before it, and while it is the
-// tail.
-//         Iovecs from Gather point into segments: valid while the cursor they came from stays.
-// Bounds: segment_bytes a segment; what the log holds in all is bytes_held(), bounded by the caller
+//         tail. Iovecs from Gather point into segments: valid while the cursor they came from
+//         stays.
+// Bounds: what all logs of a shard hold is LogMemory::bytes_held(), bounded by the caller
 //         (delivery), which cuts readers and then stops draining.
 #pragma once
 
@@ -17,29 +20,24 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <vector>
 
-#include "event/frame.h"
+#include "log/log_memory.h"
 
 namespace sluice {
 
-// Where a frame ends within its segment.
-struct FrameMark {
-  uint32_t end;
-  int64_t published_ns;
-};
-
 struct Segment {
   Segment* next = nullptr;
-  uint64_t base_offset = 0;  // of the segment's first byte in the log
-  uint64_t base_index = 0;   // of its first frame in the log
-  uint32_t bytes = 0;        // filled
-  uint32_t pins = 0;         // cursors that stand in it
-  const char* data = nullptr;
-  std::vector<FrameMark> marks;
-  std::unique_ptr<char[]> block;  // owned bytes, or
-  Frame* large = nullptr;         // ... the one frame referred to
+  uint64_t base_offset = 0;        // of the segment's first byte in the log
+  uint64_t base_index = 0;         // of its first frame in the log
+  uint32_t bytes = 0;              // filled
+  uint32_t mark_count = 0;         // frames
+  uint32_t pins = 0;               // cursors that stand in it
+  uint32_t block_bytes = 0;        // of its block; 0: it has none
+  const char* data = nullptr;      // null: it rests, and is read to its end by all
+  FrameMark* marks_end = nullptr;  // marks grow down from the block's end
+  HeldFrame* held = nullptr;       // the one frame referred to, or
+
+  const FrameMark& mark(uint32_t i) const { return *(marks_end - 1 - i); }
 };
 
 // A reader's place: `offset` bytes into the segment, inside or before the frame `mark`.
@@ -51,13 +49,19 @@ struct Cursor {
 
 class Log {
  public:
-  explicit Log(uint32_t segment_bytes);
+  static constexpr uint32_t kBlockBytesMin = 512;
+  // What a log may keep for each reader while it is idle, rather than take it again and again.
+  static constexpr uint32_t kIdleBytesAReader = 64;
+
+  explicit Log(LogMemory& memory);
   ~Log();
   Log(const Log&) = delete;
   Log& operator=(const Log&) = delete;
 
-  // Takes over one reference to the frame.
-  void Append(Frame* frame);
+  // The frame stays the caller's. `readers` says how many will read it, about.
+  void Append(HeldFrame* held, size_t readers);
+  // Gives back what is too much to keep if all `readers`, and nobody else, stand at the tail.
+  void Rest(size_t readers);
 
   // A cursor at the tail: it will see the frames appended from now on.
   Cursor Attach();
@@ -91,26 +95,21 @@ class Log {
   Cursor Tail() const;
 
   uint64_t tail_offset() const { return tail_->base_offset + tail_->bytes; }
-  uint64_t tail_index() const { return tail_->base_index + tail_->marks.size(); }
-  uint64_t head_offset() const { return head_->base_offset; }
+  uint64_t tail_index() const { return tail_->base_index + tail_->mark_count; }
   const Segment* head() const { return head_; }
-  // Memory of all segments.
-  uint64_t bytes_held() const { return bytes_held_; }
 
  private:
-  bool IsLarge(size_t frame_bytes) const { return frame_bytes >= large_bytes_min_; }
-  Segment* NewSegment();
+  bool FitsTail(size_t frame_bytes) const;
+  uint32_t BlockBytes(size_t frame_bytes, size_t readers) const;
   void AddTail(Segment* segment);
+  void FreeContent(Segment* segment);
   void FreeHead();
   void Normalise(Cursor* cursor);
   void Pin(Cursor* cursor, Segment* segment);
 
-  const uint32_t segment_bytes_;
-  const uint32_t large_bytes_min_;  // from this size a frame is referred to, not copied
-  Segment* head_ = nullptr;
-  Segment* tail_ = nullptr;
-  Segment* spare_ = nullptr;  // one, so that a busy log does not go to the allocator
-  uint64_t bytes_held_ = 0;
+  LogMemory& memory_;
+  Segment* head_;
+  Segment* tail_;
 };
 
 }  // namespace sluice

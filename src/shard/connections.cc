@@ -17,14 +17,14 @@ uint32_t Ms(int64_t ns) { return static_cast<uint32_t>(ns / kNsPerMs); }
 
 }  // namespace
 
-Connections::Connections(const Options& options, Engine& engine, http::Site& site, Channel& channel,
-                         DeliveryCounters& delivery, ConnectionCounters& counters,
-                         uint32_t admin_listener_first)
+Connections::Connections(const Options& options, Engine& engine, http::Site& site,
+                         Delivery& delivery, DeliveryCounters& delivery_counters,
+                         ConnectionCounters& counters, uint32_t admin_listener_first)
     : options_(options),
       engine_(engine),
       site_(site),
-      channel_(channel),
       delivery_(delivery),
+      delivery_counters_(delivery_counters),
       counters_(counters),
       admin_listener_first_(admin_listener_first),
       timers_(engine.Now()),
@@ -58,7 +58,7 @@ void Connections::On(const EngineEvent& event, int64_t now_ns) {
       break;
     case EngineEventKind::kWritable:
       if (record->state == State::kStream) {
-        channel_.OnWritable(event.connection);
+        delivery_.OnWritable(event.connection);
       } else if (record->state == State::kSession) {
         sessions_[record->session]->is_waiting = false;
         AfterSession(event.connection, now_ns);
@@ -66,7 +66,7 @@ void Connections::On(const EngineEvent& event, int64_t now_ns) {
       break;
     case EngineEventKind::kHangUp:
       if (record->state == State::kStream) {
-        channel_.Detach(event.connection);
+        delivery_.Detach(event.connection);
         CountDisconnect(event.error == 0           ? Disconnect::kPeerClosed
                         : event.error == ETIMEDOUT ? Disconnect::kPeerTimedOut
                                                    : Disconnect::kPeerReset);
@@ -238,7 +238,8 @@ void Connections::CloseIdlest() {
 void Connections::BeginStream(ConnectionId connection, int64_t now_ns) {
   Connection* record = Find(connection);
   engine_.Read(connection, ReadMode::kWatch);
-  channel_.Attach(connection, sessions_[record->session]->session.output());
+  const http::Session& session = sessions_[record->session]->session;
+  delivery_.Attach(connection, session.stream_request().subscription, session.output());
   ReleaseSession(record);
   record->state = State::kStream;
   record->ends_at_ms = 0;
@@ -266,18 +267,18 @@ void Connections::OnStreamTimer(ConnectionId connection, Connection* record, int
   if (record->ends_at_ms != 0 && static_cast<int32_t>(record->ends_at_ms - Ms(now_ns)) <= 0) {
     CountDisconnect(Disconnect::kStreamAge);
     record->ends_at_ms = 0;
-    channel_.End(connection, Goodbye());
+    delivery_.End(connection, Goodbye());
     return;
   }
   SetStreamTimer(connection, options_.heartbeat_ms == 0
                                  ? INT64_MAX
-                                 : channel_.HeartbeatDue(connection, now_ns));
+                                 : delivery_.HeartbeatDue(connection, now_ns));
 }
 
 size_t Connections::EndStreams(size_t readers_max) {
   size_t ended = 0;
   // A goodbye each, for each carries its own `retry:`.
-  while (ended < readers_max && channel_.EndSome(1, Goodbye()) == 1) {
+  while (ended < readers_max && delivery_.EndSome(1, Goodbye()) == 1) {
     CountDisconnect(Disconnect::kDraining);
     ++ended;
   }
@@ -292,7 +293,7 @@ void Connections::OnDropped(ConnectionId connection, Disconnect reason) {
 void Connections::OnEnded(ConnectionId connection) { BeginLinger(connection, engine_.Now()); }
 
 void Connections::CountDisconnect(Disconnect reason) {
-  delivery_.disconnects[static_cast<size_t>(reason)].Add();
+  delivery_counters_.disconnects[static_cast<size_t>(reason)].Add();
 }
 
 std::string Connections::Goodbye() {

@@ -1,4 +1,4 @@
-// A shard's connections: each is a session (HTTP), then perhaps a stream (a channel's reader), then
+// A shard's connections: each is a session (HTTP), then perhaps a stream (a reader), then
 // lingers (its end is sent, what still comes is discarded) and is closed.
 //
 // Thread: its shard's.
@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/slot_array.h"
-#include "delivery/channel.h"
+#include "delivery/delivery.h"
 #include "engine/engine.h"
 #include "http/session.h"
 #include "http/site.h"
@@ -34,8 +34,8 @@ struct ConnectionCounters {
 
 class Connections : public ReaderEvents {
  public:
-  Connections(const Options& options, Engine& engine, http::Site& site, Channel& channel,
-              DeliveryCounters& delivery, ConnectionCounters& counters,
+  Connections(const Options& options, Engine& engine, http::Site& site, Delivery& delivery,
+              DeliveryCounters& delivery_counters, ConnectionCounters& counters,
               uint32_t admin_listener_first);
   ~Connections() override;
 
@@ -101,8 +101,8 @@ class Connections : public ReaderEvents {
   const Options& options_;
   Engine& engine_;
   http::Site& site_;
-  Channel& channel_;
-  DeliveryCounters& delivery_;
+  Delivery& delivery_;
+  DeliveryCounters& delivery_counters_;
   ConnectionCounters& counters_;
   const uint32_t admin_listener_first_;
 

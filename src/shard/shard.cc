@@ -7,13 +7,14 @@
 namespace sluice {
 namespace {
 
-ChannelLimits LimitsOf(const Options& options) {
+DeliveryLimits LimitsOf(const Options& options) {
   return {
       .lag_bytes_max = options.lag_bytes_max,
       .lag_events_max = options.lag_events_max,
       .lag_age_max_ns = options.lag_age_max_ms * kNsPerMs,
       .log_bytes_max = options.log_bytes_max,
       .segment_bytes = options.segment_bytes,
+      .appends_max = options.sweep_appends_max,
       .sends_max = options.sweep_sends_max,
       .send_bytes_max = options.sweep_send_bytes_max,
       .heartbeat_ns = options.heartbeat_ms * kNsPerMs,
@@ -39,8 +40,8 @@ Shard::Shard(uint32_t index, const ShardShared& shared, std::unique_ptr<Engine> 
       publisher_(shared.ring, shared.epoch, shared.options.frame_bytes_max, *this),
       site_(shared.options, shared.keys,
             {.publisher = &publisher_, .subscriptions = this, .reports = &shared.reports}),
-      channel_(LimitsOf(shared.options), *engine_, counters_.delivery, connections_),
-      connections_(shared.options, *engine_, site_, channel_, counters_.delivery,
+      delivery_(LimitsOf(shared.options), *engine_, counters_.delivery, connections_),
+      connections_(shared.options, *engine_, site_, delivery_, counters_.delivery,
                    counters_.connections, admin_listener_first),
       events_(shared.options.engine_events_max),
       spread_(static_cast<uint64_t>(engine_->Now()) * 2 + 1) {
@@ -85,32 +86,32 @@ bool Shard::Turn(int64_t wait_ns_max) {
   // Replies before the sweep: a publisher that waits for one sends its next event meanwhile.
   connections_.SendReplies(now_ns);
   Drain();
-  channel_.Sweep(now_ns);
-  channel_.CheckLag(now_ns);
+  delivery_.Sweep(now_ns);
+  delivery_.CheckLag(now_ns);
   return phase_seen_ != Phase::kClosing || connections_.open() != 0;
 }
 
 // Now if there is work, else when the next timer is due; a push on the ring wakes us before.
 int64_t Shard::WaitUntil() {
-  if (connections_.HasWork() || channel_.HasWork()) return 0;
+  if (connections_.HasWork() || delivery_.HasWork()) return 0;
   if (!shared_.ring.PrepareSleep(index_)) return 0;
   counters_.sleeps.Add();
   int64_t until_ns = connections_.next_timer_ns();
   const int64_t now_ns = engine_->Now();
   // Lag by age is looked at while somebody is blocked; closing looks at its spread.
-  if (channel_.blocked() != 0) until_ns = std::min(until_ns, now_ns + 100 * kNsPerMs);
+  if (delivery_.blocked() != 0) until_ns = std::min(until_ns, now_ns + 100 * kNsPerMs);
   if (phase_seen_ == Phase::kClosing) until_ns = std::min(until_ns, now_ns + 10 * kNsPerMs);
   return until_ns;
 }
 
 void Shard::Drain() {
-  if (!channel_.CanAppend()) {
+  if (!delivery_.ContinueAppend()) {
     counters_.delivery.drain_pauses.Add();
     return;
   }
   const size_t drained =
       shared_.ring.Drain(index_, shared_.options.drain_events_max,
-                         [this](Frame* frame) { return channel_.Append(frame); });
+                         [this](Frame* frame) { return delivery_.Append(frame); });
   counters_.ring_depth_highest.Raise(drained);
 }
 
@@ -129,7 +130,7 @@ http::Admission Shard::Admit(const http::StreamRequest&) {
     admission.refusal = Refusal::kStarting;
   } else if (phase_seen_ >= Phase::kClosing) {
     admission.refusal = Refusal::kDraining;
-  } else if (channel_.readers() >= subscribers_max_) {
+  } else if (delivery_.readers() >= subscribers_max_) {
     admission.refusal = Refusal::kSubscribersFull;
   } else {
     // The reader is attached where this shard has drained to.
@@ -152,7 +153,7 @@ bool Shard::FollowPhase(int64_t now_ns) {
     phase_seen_ = phase;
     if (phase == Phase::kClosing) {
       closing_since_ns_ = now_ns;
-      closing_streams_ = channel_.readers();
+      closing_streams_ = delivery_.readers();
       engine_->Accepting(false);
       connections_.StartClosing();
     }

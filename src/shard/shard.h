@@ -1,9 +1,9 @@
 // A shard: one thread with its engine, its listening sockets and its slice of the subscribers. This
-// is only the loop that joins the others: engine events to connections, ring to channel, channel to
-// engine.
+// is only the loop that joins the others: engine events to connections, ring to delivery, delivery
+// to engine.
 //
 // Thread: Run on the shard's own; SetPhase, counters and sizes by any.
-// Owner:  the shard owns its engine, connections and channel; the ring, the options and the
+// Owner:  the shard owns its engine, connections and delivery; the ring, the options and the
 // listening
 //         sockets belong to the gateway and outlive it.
 // Bounds: every turn of the loop has its budgets (Options: sweep.*), so that no part of the work
@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "delivery/channel.h"
+#include "delivery/delivery.h"
 #include "engine/engine.h"
 #include "http/site.h"
 #include "publish/ring_publisher.h"
@@ -99,7 +99,7 @@ class Shard : private PublishHost, private http::Subscriptions {
   ShardCounters counters_;
   RingPublisher publisher_;
   http::Site site_;
-  Channel channel_;
+  Delivery delivery_;
   Connections connections_;
   std::vector<EngineEvent> events_;
 

@@ -20,6 +20,17 @@ Frame* MakeFrame(uint64_t sequence, size_t data_bytes, int64_t published_ns = 1)
   return frame;
 }
 
+// A log with memory of its own; `readers` is what a channel would say.
+struct TestLog : LogMemory, Log {
+  explicit TestLog(uint32_t segment_bytes)
+      : LogMemory(segment_bytes), Log(static_cast<LogMemory&>(*this)) {}
+  void Append(Frame* frame, size_t readers = 1'000'000) {
+    HeldFrame* held = Hold(frame);
+    Log::Append(held, readers);
+    Release(held);
+  }
+};
+
 std::string Gathered(const Log& log, const Cursor& cursor, uint64_t end, size_t bytes_max,
                      uint32_t iovecs_max = 64) {
   iovec iovecs[64];
@@ -33,7 +44,7 @@ std::string Gathered(const Log& log, const Cursor& cursor, uint64_t end, size_t 
 }
 
 TEST(Log, ShowsACursorOnlyWhatComesAfterIt) {
-  Log log(1024);
+  TestLog log(1024);
   log.Append(MakeFrame(1, 10));
   Cursor cursor = log.Attach();
   EXPECT_TRUE(log.IsAtTail(cursor));
@@ -44,7 +55,7 @@ TEST(Log, ShowsACursorOnlyWhatComesAfterIt) {
 }
 
 TEST(Log, JoinsSmallFramesInOnePiece) {
-  Log log(64 * 1024);
+  TestLog log(64 * 1024);
   Cursor cursor = log.Attach();
   for (uint64_t i = 1; i <= 16; ++i) log.Append(MakeFrame(i, 100));
   iovec iovecs[8];
@@ -55,7 +66,7 @@ TEST(Log, JoinsSmallFramesInOnePiece) {
 }
 
 TEST(Log, RefersToALargeFrameInsteadOfCopyingIt) {
-  Log log(1024);
+  TestLog log(1024);
   Cursor cursor = log.Attach();
   Frame* large = MakeFrame(1, 5000);
   const char* bytes = large->bytes().data();
@@ -69,7 +80,7 @@ TEST(Log, RefersToALargeFrameInsteadOfCopyingIt) {
 }
 
 TEST(Log, CutsAtAFramesEndIfOneFits) {
-  Log log(4096);
+  TestLog log(4096);
   Cursor cursor = log.Attach();
   log.Append(MakeFrame(1, 100));
   log.Append(MakeFrame(2, 100));
@@ -80,19 +91,19 @@ TEST(Log, CutsAtAFramesEndIfOneFits) {
 }
 
 TEST(Log, KeepsOneSegmentWhenAllReadersAreAtTheTail) {
-  Log log(1024);
+  TestLog log(1024);
   Cursor cursor = log.Attach();
   for (uint64_t i = 1; i <= 1000; ++i) {
     log.Append(MakeFrame(i, 100));
     log.Advance(&cursor, log.tail_offset() - log.Offset(cursor));
-    EXPECT_LE(log.bytes_held(), 2048u);
+    EXPECT_LE(log.bytes_held(), 2048u + sizeof(Segment));
   }
   EXPECT_EQ(log.head(), cursor.segment);
   log.Detach(cursor);
 }
 
 TEST(Log, HoldsWhatTheSlowestReaderNeeds) {
-  Log log(1024);
+  TestLog log(1024);
   const Cursor slow = log.Attach();
   Cursor fast = log.Attach();
   for (uint64_t i = 1; i <= 100; ++i) log.Append(MakeFrame(i, 100, static_cast<int64_t>(i)));
@@ -100,8 +111,91 @@ TEST(Log, HoldsWhatTheSlowestReaderNeeds) {
   EXPECT_GT(log.bytes_held(), 10'000u);
   EXPECT_EQ(log.PublishedNs(slow), 1);
   log.Detach(slow);
-  EXPECT_LE(log.bytes_held(), 2048u);
+  EXPECT_LE(log.bytes_held(), 2048u + sizeof(Segment));
   log.Detach(fast);
+}
+
+TEST(Log, AnIdleLogOfOneReaderRefersToTheFrameAndThenHoldsNothing) {
+  TestLog log(64 * 1024);
+  Cursor cursor = log.Attach();
+  EXPECT_EQ(log.bytes_held(), 0u);
+  for (uint64_t i = 1; i <= 10; ++i) {
+    Frame* frame = MakeFrame(i, 100);
+    const char* bytes = frame->bytes().data();
+    log.Append(frame, 1);
+    iovec piece;
+    ASSERT_EQ(log.Gather(cursor, UINT64_MAX, 1 << 20, &piece, 1), 1u);
+    EXPECT_EQ(piece.iov_base, bytes);
+    log.Rest(1);  // not yet read
+    EXPECT_GT(log.bytes_held(), 0u);
+    EXPECT_EQ(log.Advance(&cursor, piece.iov_len), 1u);
+    log.Rest(1);
+    EXPECT_EQ(log.bytes_held(), 0u);
+    EXPECT_TRUE(log.IsAtTail(cursor));
+    EXPECT_TRUE(log.IsAtFrameStart(cursor));
+    EXPECT_EQ(log.Index(cursor), i);
+  }
+  log.Detach(cursor);
+}
+
+TEST(Log, RestsOnlyWhenAllAreAtTheTail) {
+  TestLog log(64 * 1024);
+  const Cursor slow = log.Attach();
+  Cursor fast = log.Attach();
+  log.Append(MakeFrame(1, 100), 2);
+  log.Advance(&fast, log.tail_offset());
+  log.Rest(1);
+  log.Rest(2);
+  EXPECT_EQ(Gathered(log, slow, UINT64_MAX, 1 << 20).size(), log.tail_offset());
+  log.Detach(slow);
+  log.Rest(1);
+  EXPECT_EQ(log.bytes_held(), 0u);
+  log.Detach(fast);
+}
+
+TEST(Log, BlocksGrowWithTheBacklog) {
+  TestLog log(64 * 1024);
+  Cursor cursor = log.Attach();
+  uint32_t largest = 0;
+  for (uint64_t i = 1; i <= 1000; ++i) {
+    log.Append(MakeFrame(i, 100), 1);
+    for (const Segment* at = log.head(); at != nullptr; at = at->next) {
+      largest = std::max(largest, at->block_bytes);
+    }
+    if (i == 3) {
+      EXPECT_EQ(largest, Log::kBlockBytesMin);
+    }
+    // Memory follows what is there, within a small factor.
+    EXPECT_LE(log.bytes_held(), 4 * (log.tail_offset() + Log::kBlockBytesMin));
+  }
+  EXPECT_EQ(largest, 64u * 1024);
+  iovec iovecs[16];
+  EXPECT_LE(log.Gather(cursor, UINT64_MAX, 1 << 20, iovecs, 16), 12u);
+  EXPECT_EQ(log.Advance(&cursor, log.tail_offset()), 1000u);
+  log.Rest(1);
+  EXPECT_EQ(log.bytes_held(), 0u);
+  log.Detach(cursor);
+}
+
+TEST(Log, AFrameInManyLogsIsCountedOnce) {
+  LogMemory memory(64 * 1024);
+  std::vector<std::unique_ptr<Log>> logs;
+  std::vector<Cursor> cursors;
+  for (int i = 0; i < 100; ++i) {
+    logs.push_back(std::make_unique<Log>(memory));
+    cursors.push_back(logs.back()->Attach());
+  }
+  Frame* frame = MakeFrame(1, 10'000);
+  HeldFrame* held = memory.Hold(frame);
+  for (const auto& log : logs) log->Append(held, 1);
+  memory.Release(held);
+  EXPECT_LT(memory.bytes_held(), 30'000u);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(Gathered(*logs[i], cursors[i], UINT64_MAX, 1 << 20).size(), logs[i]->tail_offset());
+    logs[i]->Detach(cursors[i]);
+    logs[i]->Rest(0);
+  }
+  EXPECT_EQ(memory.bytes_held(), 0u);
 }
 
 TEST(Log, PropertyCursorsReadWhatTheModelHolds) {
@@ -109,7 +203,7 @@ TEST(Log, PropertyCursorsReadWhatTheModelHolds) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
-    Log log(256 + below(1024));
+    TestLog log(256 + below(1024));
     std::string bytes;           // all that was ever appended
     std::vector<uint64_t> ends;  // of each frame
     struct Reader {
@@ -120,12 +214,16 @@ TEST(Log, PropertyCursorsReadWhatTheModelHolds) {
     std::vector<Reader> readers;
     uint64_t sequence = 0;
     for (int step = 0; step < 2000; ++step) {
+      if (std::all_of(readers.begin(), readers.end(),
+                      [&](const Reader& reader) { return reader.offset == bytes.size(); })) {
+        log.Rest(readers.size());
+      }
       switch (below(6)) {
         case 0: {
           Frame* frame = MakeFrame(++sequence, below(below(8) == 0 ? 3000 : 150));
           bytes += frame->bytes();
           ends.push_back(bytes.size());
-          log.Append(frame);
+          log.Append(frame, readers.size() * (1 + below(2) * 100));
           break;
         }
         case 1:
@@ -168,8 +266,9 @@ TEST(Log, PropertyCursorsReadWhatTheModelHolds) {
       }
     }
     for (const Reader& reader : readers) log.Detach(reader.cursor);
-    ASSERT_EQ(log.head_offset(), log.head()->base_offset);
     ASSERT_EQ(log.head()->next, nullptr);
+    log.Rest(0);
+    ASSERT_EQ(log.bytes_held(), 0u);
   }
 }
 

@@ -1,0 +1,181 @@
+// The blocked readers: what each is to have next, and when one is given up for its lag.
+#include <algorithm>
+#include <cerrno>
+
+#include "base/clock.h"
+#include "delivery/delivery.h"
+
+namespace sluice {
+namespace {
+
+Disconnect ReasonOf(int error) {
+  return error == ETIMEDOUT ? Disconnect::kPeerTimedOut : Disconnect::kPeerReset;
+}
+
+}  // namespace
+
+void Delivery::SendReady(int64_t now_ns) {
+  visited_.clear();
+  const size_t count = std::min<size_t>(ready_.size(), limits_.sends_max);
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t index = ready_.front();
+    ready_.Pop();
+    BlockedReader& reader = blocked_[index];
+    reader.is_ready = false;
+    if (!reader.is_used) {
+      blocked_free_.push_back(index);
+      continue;
+    }
+    const uint32_t iovecs = GatherBlocked(reader, batch_.Space());
+    if (iovecs == 0) {  // nothing is left to send
+      AfterBlockedSend(index, 0, 0, now_ns);
+      continue;
+    }
+    batch_.Add(reader.connection, iovecs);
+    visited_.push_back(index);
+  }
+  const std::span<const SendRequest> requests = batch_.Send(engine_);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    size_t offered = 0;
+    for (uint32_t j = 0; j < requests[i].iovec_count; ++j) offered += requests[i].iovecs[j].iov_len;
+    AfterBlockedSend(visited_[i], offered, requests[i].result, now_ns);
+  }
+  batch_.Clear();
+}
+
+// What the reader is to have next: the log up to its aside, the aside, or the log up to the tail.
+uint32_t Delivery::GatherBlocked(const BlockedReader& reader, iovec* iovecs) {
+  constexpr uint32_t kMax = SendBatch::kIovecsMax;
+  const Log& log = channels_[reader.channel]->log();
+  if (!reader.has_aside()) {
+    if (reader.is_ending) return 0;
+    return log.Gather(reader.cursor, UINT64_MAX, limits_.send_bytes_max, iovecs, kMax);
+  }
+  uint64_t offset = log.Offset(reader.cursor);
+  uint32_t count = 0;
+  if (offset < reader.aside_at) {
+    count = log.Gather(reader.cursor, reader.aside_at, limits_.send_bytes_max, iovecs, kMax - 1);
+    for (uint32_t i = 0; i < count; ++i) offset += iovecs[i].iov_len;
+    if (offset < reader.aside_at) return count;
+  }
+  iovecs[count++] = {const_cast<char*>(reader.aside.data()) + reader.aside_sent,
+                     reader.aside.size() - reader.aside_sent};
+  return count;
+}
+
+void Delivery::ConsumeBlocked(BlockedReader* reader, size_t bytes, int64_t now_ns) {
+  counters_.sends.Add();
+  counters_.bytes_out.Add(bytes);
+  Log& log = channels_[reader->channel]->log();
+  size_t from_log = bytes;
+  if (reader->has_aside()) {
+    from_log = std::min<size_t>(bytes, reader->aside_at - log.Offset(reader->cursor));
+    reader->aside_sent += bytes - from_log;
+  }
+  if (from_log != 0) {
+    RecordDeliveries(reader->cursor, from_log, 1, now_ns);
+    log.Advance(&reader->cursor, from_log);
+  }
+}
+
+void Delivery::AfterBlockedSend(uint32_t index, size_t offered, int32_t result, int64_t now_ns) {
+  BlockedReader& reader = blocked_[index];
+  if (result < 0 && result != -EAGAIN) {
+    DropBlocked(index, ReasonOf(-result));
+    return;
+  }
+  if (result > 0) ConsumeBlocked(&reader, static_cast<size_t>(result), now_ns);
+  if (result < 0 || static_cast<size_t>(result) < offered) {
+    counters_.sends_short.Add();
+    reader.is_waiting = true;
+    reader.waiting_since_ns = now_ns;
+    counters_.blocked_readers.Add();
+    engine_.WatchWritable(reader.connection);
+    return;
+  }
+  if (reader.has_aside()) {
+    MakeReady(index);
+  } else if (reader.is_ending) {
+    const ConnectionId connection = reader.connection;
+    Detach(connection);
+    events_.OnEnded(connection);
+  } else if (channels_[reader.channel]->log().IsAtTail(reader.cursor)) {
+    Unblock(index);
+  } else {
+    MakeReady(index);
+  }
+}
+
+void Delivery::DropBlocked(uint32_t index, Disconnect reason) {
+  const ConnectionId connection = blocked_[index].connection;
+  Detach(connection);
+  events_.OnDropped(connection, reason);
+}
+
+// What was drained is the most by which any reader's lag can have grown, whatever the channels.
+void Delivery::CheckLag(int64_t now_ns) {
+  constexpr int64_t kEveryNs = 100 * kNsPerMs;
+  const uint64_t bytes_step = appended_bytes_ - lag_checked_bytes_;
+  const uint64_t events_step = appended_events_ - lag_checked_events_;
+  if (bytes_step < limits_.lag_bytes_max / 16 && events_step < limits_.lag_events_max / 16 &&
+      now_ns - lag_checked_ns_ < kEveryNs) {
+    return;
+  }
+  lag_checked_bytes_ = appended_bytes_;
+  lag_checked_events_ = appended_events_;
+  lag_checked_ns_ = now_ns;
+  uint64_t furthest = 0;
+  for (uint32_t i = 0; blocked_count_ != 0 && i < blocked_.size(); ++i) {
+    if (blocked_[i].is_used) CheckBlocked(i, &furthest, now_ns);
+  }
+  // Of flowing readers, those who wait longest for their turn stand for all.
+  if (!queue_.empty() && channels_[queue_.front()] != nullptr) {
+    furthest = std::max(furthest, channels_[queue_.front()]->unswept_bytes());
+  }
+  for (const uint32_t number : stalled_) {
+    furthest = std::max(furthest, channels_[number]->unswept_bytes());
+  }
+  counters_.furthest_lag_bytes.Set(furthest);
+  CountHeld();
+}
+
+void Delivery::CheckBlocked(uint32_t index, uint64_t* furthest, int64_t now_ns) {
+  const BlockedReader& reader = blocked_[index];
+  const Log& log = channels_[reader.channel]->log();
+  const uint64_t lag_bytes = log.tail_offset() - log.Offset(reader.cursor);
+  const bool has_late_aside = reader.is_waiting && (lag_bytes == 0 || reader.is_ending) &&
+                              now_ns - reader.waiting_since_ns > limits_.lag_age_max_ns;
+  if (has_late_aside) return DropBlocked(index, Disconnect::kAsideTimeout);
+  if (lag_bytes == 0) return;
+  if (lag_bytes > limits_.lag_bytes_max) {
+    DropBlocked(index, Disconnect::kLagBytes);
+  } else if (log.tail_index() - log.Index(reader.cursor) > limits_.lag_events_max) {
+    DropBlocked(index, Disconnect::kLagEvents);
+  } else if (now_ns - log.PublishedNs(reader.cursor) > limits_.lag_age_max_ns) {
+    DropBlocked(index, Disconnect::kLagAge);
+  } else {
+    *furthest = std::max(*furthest, lag_bytes);
+  }
+}
+
+// The logs are full: the blocked readers furthest behind go, until there is some room or nobody is
+// left but flowing readers, who will have had all when the round is over. A little more than is
+// needed now, so that not every event looks at all blocked readers.
+bool Delivery::CutFurthestBehind() {
+  const uint64_t enough = limits_.log_bytes_max - limits_.log_bytes_max / 16;
+  lagging_.clear();
+  for (uint32_t i = 0; i < blocked_.size(); ++i) {
+    if (!blocked_[i].is_used) continue;
+    const Log& log = channels_[blocked_[i].channel]->log();
+    const uint64_t lag_bytes = log.tail_offset() - log.Offset(blocked_[i].cursor);
+    if (lag_bytes != 0) lagging_.push_back({lag_bytes, i});
+  }
+  std::sort(lagging_.begin(), lagging_.end(), std::greater<>());
+  for (const auto& [lag_bytes, index] : lagging_) {
+    if (memory_.bytes_held() < enough) break;
+    DropBlocked(index, Disconnect::kLogBudget);
+  }
+  return memory_.bytes_held() < limits_.log_bytes_max;
+}
+
+}  // namespace sluice

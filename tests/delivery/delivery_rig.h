@@ -1,0 +1,180 @@
+// One Delivery on a simulated engine, with peers that name themselves, so that a test knows which
+// connection is whose. A peer writes its number; the rig then attaches it with its subscription.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "delivery/delivery.h"
+#include "engine/simulated_engine.h"
+
+namespace sluice::test {
+
+inline DeliveryLimits RoomyLimits() {
+  return {.lag_bytes_max = 1 << 20,
+          .lag_events_max = 1 << 16,
+          .lag_age_max_ns = 30 * kNsPerSecond,
+          .log_bytes_max = 16 << 20,
+          .segment_bytes = 64 * 1024,
+          .appends_max = 4096,
+          .sends_max = 256,
+          .send_bytes_max = 256 * 1024,
+          .heartbeat_ns = kNsPerSecond};
+}
+
+class DeliveryRig : private ReaderEvents {
+ public:
+  using PeerNumber = size_t;
+
+  explicit DeliveryRig(const DeliveryLimits& limits, uint64_t seed = 1,
+                       const SimulatedFaults& faults = {}, uint32_t connections_max = 4096)
+      : engine_({.connections_max = connections_max}, seed, faults),
+        delivery_(limits, engine_, counters_, *this) {
+    EXPECT_TRUE(engine_.Listen(0, 0).ok());
+  }
+
+  struct PeerFacts {
+    SimulatedEngine::Peer peer = 0;
+    Subscription subscription;
+    ConnectionId connection;
+    std::string name;                      // as far as it has come
+    std::optional<uint64_t> begins_after;  // attached: the sequence of the event before its first
+    std::optional<Disconnect> dropped;
+    bool is_ended = false;  // by a goodbye
+    bool is_gone = false;   // by itself
+  };
+
+  PeerNumber Connect(std::vector<std::string> patterns) {
+    PeerFacts facts;
+    PeerAddress address;
+    address.family = AF_INET;
+    facts.peer = engine_.Connect(0, address);
+    facts.subscription = Subscription(std::move(patterns));
+    engine_.PeerWrite(facts.peer, std::to_string(peers_.size()) + "\n");
+    peers_.push_back(std::move(facts));
+    return peers_.size() - 1;
+  }
+  // Connects and turns until it has its opening.
+  PeerNumber Join(std::vector<std::string> patterns) {
+    const PeerNumber number = Connect(std::move(patterns));
+    for (int i = 0; i < 100 && engine_.PeerUnread(peers_[number].peer) == 0; ++i) Turn();
+    EXPECT_EQ(Read(number), Opening(*peers_[number].begins_after));
+    return number;
+  }
+  void Leave(PeerNumber number, bool by_reset) {
+    by_reset ? engine_.PeerReset(peers_[number].peer) : engine_.PeerShutdown(peers_[number].peer);
+    peers_[number].is_gone = true;
+  }
+  std::string Read(PeerNumber number) { return engine_.PeerRead(peers_[number].peer, SIZE_MAX); }
+
+  static std::string Opening(uint64_t after) { return "after " + std::to_string(after) + "\n"; }
+  static constexpr std::string_view kGoodbye = "bye\n";
+
+  // Makes the frame of the next sequence, and what it looks like.
+  Frame* MakeFrame(std::span<const std::string_view> topics, size_t data_bytes,
+                   std::string* bytes = nullptr) {
+    const std::string data(data_bytes, static_cast<char>('a' + (newest_ + 1) % 26));
+    Frame* frame = Frame::Encode({.data = data, .topics = topics}, Epoch(1), 1 << 24);
+    frame->Stamp(newest_ + 1, engine_.Now(), 1);
+    if (bytes != nullptr) *bytes = frame->bytes();
+    return frame;
+  }
+  // Hands it over, as the shard does from the ring: true if another may follow in this turn.
+  bool Append(Frame* frame) {
+    newest_ = frame->sequence();
+    return delivery_.Append(frame);
+  }
+
+  // One turn without the drain.
+  void Handle() {
+    EngineEvent events[32];
+    const size_t count = engine_.Wait(0, events);
+    for (size_t i = 0; i < count; ++i) On(events[i]);
+  }
+  void Sweep() {
+    delivery_.Sweep(engine_.Now());
+    delivery_.CheckLag(engine_.Now());
+  }
+  void Turn() {
+    Handle();
+    delivery_.ContinueAppend();
+    Sweep();
+    engine_.Advance(kNsPerMs / 4);
+  }
+  void TurnUntilIdle() {
+    for (int i = 0; i < 10'000; ++i) {
+      Turn();
+      if (!delivery_.HasWork() && i > 3) return;
+    }
+    ADD_FAILURE() << "always something to do";
+  }
+
+  Delivery& delivery() { return delivery_; }
+  SimulatedEngine& engine() { return engine_; }
+  const DeliveryCounters& counters() const { return counters_; }
+  PeerFacts& peer(PeerNumber number) { return peers_[number]; }
+  const Subscription& subscription(PeerNumber number) const { return peers_[number].subscription; }
+  size_t peers() const { return peers_.size(); }
+  uint64_t newest() const { return newest_; }
+
+ private:
+  void On(const EngineEvent& event) {
+    switch (event.kind) {
+      case EngineEventKind::kAccepted:
+        engine_.Read(event.connection, ReadMode::kReceive);
+        names_.At(event.connection.slot).clear();
+        peer_of_.At(event.connection.slot) = SIZE_MAX;
+        break;
+      case EngineEventKind::kReceived:
+        OnReceived(event);
+        break;
+      case EngineEventKind::kWritable:
+        delivery_.OnWritable(event.connection);
+        break;
+      case EngineEventKind::kReadEnd:
+      case EngineEventKind::kHangUp:
+        delivery_.Detach(event.connection);
+        engine_.Close(event.connection);
+        break;
+      default:
+        break;
+    }
+  }
+  void OnReceived(const EngineEvent& event) {
+    std::string& name = names_.At(event.connection.slot);
+    if (peer_of_[event.connection.slot] != SIZE_MAX) return;
+    name.append(event.bytes.data(), event.bytes.size());
+    if (!name.ends_with('\n')) return;
+    const PeerNumber number = std::stoul(name);
+    peer_of_[event.connection.slot] = number;
+    PeerFacts& facts = peers_[number];
+    facts.connection = event.connection;
+    facts.begins_after = newest_;
+    engine_.Read(event.connection, ReadMode::kWatch);
+    delivery_.Attach(event.connection, facts.subscription, Opening(newest_));
+  }
+  void OnDropped(ConnectionId connection, Disconnect reason) override {
+    peers_[peer_of_[connection.slot]].dropped = reason;
+    engine_.Close(connection);
+  }
+  void OnEnded(ConnectionId connection) override {
+    peers_[peer_of_[connection.slot]].is_ended = true;
+    engine_.Shutdown(connection);
+  }
+
+  SimulatedEngine engine_;
+  DeliveryCounters counters_;
+  Delivery delivery_;
+  std::vector<PeerFacts> peers_;
+  SlotArray<std::string> names_;   // by slot
+  SlotArray<PeerNumber> peer_of_;  // by slot
+  uint64_t newest_ = 0;
+};
+
+}  // namespace sluice::test
