@@ -36,4 +36,13 @@ void Channel::FinishRounds(Fanout* fanout, int64_t now_ns) {
   }
 }
 
+void Channel::RestIfIdle() {
+  constexpr uint32_t kLooksMax = 16;
+  if (flowing() > kLooksMax) return;
+  for (uint32_t i = 0; i < flowing(); ++i) {
+    if (!log_.IsAtTail(flowing_[i].cursor)) return;
+  }
+  RestAfterRound();
+}
+
 }  // namespace sluice

@@ -25,6 +25,7 @@ struct Reader {
   Cursor cursor;
   ConnectionId connection;
   uint32_t sent_ms;  // when it last had bytes (wraps; only differences count)
+  bool is_heartbeat_due = false;
 };
 static_assert(sizeof(Reader) <= 32, "a subscriber's memory is dear");
 
@@ -79,10 +80,12 @@ class Channel {
   uint64_t unswept_bytes() const {
     return waits_head_ == Fanout::kNone ? 0 : log_.tail_offset() - swept_offset_;
   }
-  // With no event on its way to somebody and nobody blocked, all stand at the tail.
-  void RestIfIdle() {
-    if (waits_head_ == Fanout::kNone && blocked_ == 0) log_.Rest(flowing_.size());
+  // After a round, when those who did not take all have left the array: all stand at the tail.
+  void RestAfterRound() {
+    if (remaining_ == 0 && blocked_ == 0) log_.Rest(flowing_.size());
   }
+  // At any other time that is only known by looking, which is done for few.
+  void RestIfIdle();
 
   bool is_queued = false;   // in Delivery's queue
   bool is_stalled = false;  // on Delivery's list of those with too much unswept

@@ -131,7 +131,7 @@ void Delivery::SettleSwept(int64_t now_ns) {
     if (channel.remaining() != 0) {
       Enqueue(number);
     } else {
-      channel.RestIfIdle();
+      channel.RestAfterRound();
     }
   }
 }
@@ -157,14 +157,17 @@ int64_t Delivery::HeartbeatDue(ConnectionId connection, int64_t now_ns) {
   const Place place = PlaceOf(connection);
   if (!place.is_reader() || place.is_blocked()) return now_ns + limits_.heartbeat_ns;
   Channel& channel = *channels_[place.channel];
-  const Reader& reader = channel.reader(place.index());
+  Reader& reader = channel.reader(place.index());
   const uint32_t silent_ms = static_cast<uint32_t>(now_ns / kNsPerMs) - reader.sent_ms;
   // A little early by slot, so that readers who had the same event do not all fall due at once.
   const int64_t early_ns = limits_.heartbeat_ns / 8 * (connection.slot % 64) / 64;
   const int64_t left_ns = limits_.heartbeat_ns - early_ns - int64_t{silent_ms} * kNsPerMs;
   if (left_ns > 0) return now_ns + left_ns;
   // One that has events to come needs no heartbeat.
-  if (channel.log().IsAtTail(reader.cursor)) heartbeats_.Push(connection);
+  if (channel.log().IsAtTail(reader.cursor) && !reader.is_heartbeat_due) {
+    reader.is_heartbeat_due = true;
+    heartbeats_.Push(connection);
+  }
   return now_ns + limits_.heartbeat_ns;
 }
 
@@ -174,7 +177,10 @@ void Delivery::SendHeartbeats(int64_t now_ns) {
     const Place place = PlaceOf(connection);
     if (!place.is_reader() || place.is_blocked()) continue;
     Channel& channel = *channels_[place.channel];
-    if (!channel.log().IsAtTail(channel.reader(place.index()).cursor)) continue;
+    Reader& reader = channel.reader(place.index());
+    // One that was blocked meanwhile may stand here twice: a batch has each peer once.
+    if (!std::exchange(reader.is_heartbeat_due, false)) continue;
+    if (!channel.log().IsAtTail(reader.cursor)) continue;
     if (batch_.empty()) {
       batch_.Space()[0] = {const_cast<char*>(kHeartbeat.data()), kHeartbeat.size()};
       batch_.Add(connection, 1);

@@ -65,12 +65,11 @@ class Simulation {
 
   // All end with a goodbye, after a whole event.
   void EndAndCheck() {
-    size_t left = rig_.delivery().readers();
-    while (left != 0) {
+    while (true) {
       const size_t some = 1 + Below(5);
       const size_t ended = rig_.delivery().EndSome(some, DeliveryRig::kGoodbye);
-      ASSERT_EQ(ended, std::min(left, some));
-      left -= ended;
+      ASSERT_LE(ended, some);
+      if (ended == 0) break;
       if (Below(2) == 0) Turn();
     }
     for (int turn = 0; turn < 1000; ++turn) {
