@@ -51,6 +51,9 @@ class MatchWalk {
   }
 
  private:
+  static constexpr uint32_t kRecordsAhead = 12;
+  static constexpr uint32_t kBytesAhead = 5;
+
   // What is left of one topic's postings.
   struct List {
     const Postings* postings;
@@ -91,6 +94,16 @@ class MatchWalk {
     return kForward ? posting - static_cast<uint32_t>(first_)
                     : static_cast<uint32_t>(end_) - 1 - posting;
   }
+  // A topic's events lie scattered: without this each is waited for twice.
+  void Prefetch(const List& list) {
+    if (list.left <= kRecordsAhead) return;
+    const uint32_t origin = static_cast<uint32_t>(store_->first());
+    const auto ordinal = [&](uint32_t ahead) {
+      return store_->first() + static_cast<uint32_t>((*list.postings)[list.at + ahead] - origin);
+    };
+    store_->PrefetchRecord(ordinal(kRecordsAhead), &record_hint_);
+    store_->PrefetchBytes(ordinal(kBytesAhead), &bytes_hint_);
+  }
   void OpenList(uint32_t topic) {
     if (topic == HeldTopic::kNone) return;
     const Postings& postings = store_->topics()[topic].postings;
@@ -127,6 +140,7 @@ class MatchWalk {
       }
       list.at += kForward ? 1 : -1;
       list.rank = Rank(list);
+      if (kForward) Prefetch(list);
       std::push_heap(lists_.begin(), lists_.end(), IsLater());
     }
     LookAtHead();
@@ -140,6 +154,8 @@ class MatchWalk {
   uint64_t end_;
   uint64_t ordinal_;
   uint32_t block_hint_ = UINT32_MAX;
+  uint32_t record_hint_ = UINT32_MAX;
+  uint32_t bytes_hint_ = UINT32_MAX;
   bool is_at_end_ = false;
   bool is_paused_ = false;
   std::vector<List> lists_;

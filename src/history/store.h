@@ -106,6 +106,19 @@ class Store {
   // Of a held one. `block_hint` is where the last one was found, and where this one is.
   Place Find(uint64_t ordinal, uint32_t* block_hint) const;
   Place Find(uint64_t ordinal) const;
+  // Events that will be read soon, of which none may be in the processor's caches: first where its
+  // bytes are, and then, once that is there, the bytes.
+  void PrefetchRecord(uint64_t ordinal, uint32_t* block_hint) const {
+    const Place place = Find(ordinal, block_hint);
+    __builtin_prefetch(&place.record());
+  }
+  void PrefetchBytes(uint64_t ordinal, uint32_t* block_hint) const {
+    const Place place = Find(ordinal, block_hint);
+    const char* bytes = place.block->data + place.block->begin(place.index);
+    for (size_t line = 0; line < kPrefetchBytes; line += kCacheLine) {
+      __builtin_prefetch(bytes + line);
+    }
+  }
   // The first held event of a sequence higher than this; end() if there is none.
   uint64_t FirstAfter(uint64_t sequence) const;
   // The newest sequence evicted; 0 before the first.
@@ -127,6 +140,8 @@ class Store {
     uint64_t base_sequence;
     Block* block;
   };
+  static constexpr size_t kCacheLine = 64;
+  static constexpr size_t kPrefetchBytes = 3 * kCacheLine;
   // What ForEachTopic finds; in topic_sets_ a count stands before the indices of several.
   uint32_t PutTopics(const Frame& frame);
   Block* RoomFor(size_t bytes, uint64_t sequence, int64_t time_us);
