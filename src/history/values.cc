@@ -10,7 +10,7 @@ namespace {
 
 std::unique_ptr<char[]> Copy(std::string_view text) {
   std::unique_ptr<char[]> bytes(new char[text.size()]);
-  std::memcpy(bytes.get(), text.data(), text.size());
+  if (!text.empty()) std::memcpy(bytes.get(), text.data(), text.size());
   return bytes;
 }
 
