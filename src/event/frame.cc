@@ -21,6 +21,7 @@ constexpr std::string_view kDataField = "data: ";
 constexpr std::string_view kIdField = "id: ";
 
 char* Put(char* to, std::string_view text) {
+  if (text.empty()) return to;  // of nowhere, perhaps
   std::memcpy(to, text.data(), text.size());
   return to + text.size();
 }
