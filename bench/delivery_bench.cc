@@ -1,8 +1,8 @@
 // What user space costs a delivery: encoding, appending to the log, a cursor's next bytes, and a
 // whole sweep, one event to all.
 //
-// The sweep stands twice. On an engine that takes every byte and does nothing else the time is the
-// channel's own. On the simulated engine, whose every peer keeps what it was sent, it is the sweep
+// The sweep stands twice. On an engine that takes every byte and does nothing else the time is
+// delivery's own. On the simulated engine, whose every peer keeps what it was sent, it is the sweep
 // with an engine's bookkeeping and one copy a delivery, and what each reader got can be compared.
 //
 // Verified before it is timed: every reader is offered every byte, in order.
@@ -13,20 +13,34 @@
 #include <vector>
 
 #include "base/check.h"
-#include "delivery/channel.h"
+#include "delivery_lab.h"
 #include "engine/simulated_engine.h"
 
 namespace sluice {
 namespace {
 
 constexpr int64_t kBatch = 1'024;
-const std::string kData(100, 'x');
+using bench::kData;
+using bench::kLimits;
+using bench::NoEvents;
+using bench::TakingEngine;
 
 Frame* MakeFrame(uint64_t sequence) {
   Frame* frame = Frame::Encode({.data = kData, .type = ""}, Epoch(1), 4096);
   frame->Stamp(sequence, 1, 1);
   return frame;
 }
+
+// A log with memory of its own and many readers.
+struct LoneLog : LogMemory, Log {
+  explicit LoneLog(uint32_t segment_bytes)
+      : LogMemory(segment_bytes), Log(static_cast<LogMemory&>(*this)) {}
+  void Append(Frame* frame) {
+    HeldFrame* held = Hold(frame);
+    Log::Append(held, 10'000);
+    Release(held);
+  }
+};
 
 std::string WireBytes(uint64_t sequence) {
   return "data: " + kData + "\nid: 000000000001-" + std::to_string(sequence) + "\n\n";
@@ -52,7 +66,7 @@ void BM_FrameEncode(benchmark::State& state) {
 BENCHMARK(BM_FrameEncode);
 
 void VerifyLog() {
-  Log log(1024);  // several segments
+  LoneLog log(1024);  // several segments
   Cursor cursor = log.Attach();
   std::string wanted;
   for (uint64_t sequence = 1; sequence <= 20; ++sequence) {
@@ -72,7 +86,7 @@ void VerifyLog() {
 // A frame that is there already is appended: one copy into the segment, and its mark.
 void BM_LogAppend(benchmark::State& state) {
   VerifyLog();
-  Log log(256 * 1024);
+  LoneLog log(256 * 1024);
   std::vector<Frame*> frames(kBatch);
   uint64_t sequence = 0;
   while (state.KeepRunningBatch(kBatch)) {
@@ -90,7 +104,7 @@ BENCHMARK(BM_LogAppend);
 void BM_CursorNext(benchmark::State& state) {
   VerifyLog();
   const auto joined = static_cast<int64_t>(state.range(0));
-  Log log(256 * 1024);
+  LoneLog log(256 * 1024);
   Cursor cursor = log.Attach();
   const size_t frame_bytes = WireBytes(1'000'000'000).size();
   uint64_t sequence = 1'000'000'000;  // ids of one length
@@ -116,50 +130,8 @@ void BM_CursorNext(benchmark::State& state) {
 }
 BENCHMARK(BM_CursorNext)->ArgName("joined")->Arg(1)->Arg(16);
 
-// Takes all it is offered.
-class TakingEngine : public Engine {
- public:
-  EngineKind kind() const override { return EngineKind::kSimulated; }
-  uint32_t connections_max() const override { return 1 << 20; }
-  uint32_t connections() const override { return 0; }
-  Status Listen(int, uint32_t) override { return Status::Ok(); }
-  void Accepting(bool) override {}
-  void Read(ConnectionId, ReadMode) override {}
-  void WatchWritable(ConnectionId) override {}
-  void Shutdown(ConnectionId) override {}
-  void Close(ConnectionId) override {}
-  void Send(std::span<SendRequest> batch) override {
-    for (SendRequest& request : batch) {
-      size_t bytes = 0;
-      for (uint32_t i = 0; i < request.iovec_count; ++i) bytes += request.iovecs[i].iov_len;
-      request.result = static_cast<int32_t>(bytes);
-      bytes_taken += bytes;
-    }
-  }
-  size_t Wait(int64_t, std::span<EngineEvent>) override { return 0; }
-  void Wake() override {}
-  int64_t Now() const override { return 1; }
-
-  uint64_t bytes_taken = 0;
-};
-
-class NoEvents : public ReaderEvents {
- public:
-  void OnDropped(ConnectionId, Disconnect) override { SLUICE_CHECK(false); }
-  void OnEnded(ConnectionId) override { SLUICE_CHECK(false); }
-};
-
-constexpr ChannelLimits kLimits = {.lag_bytes_max = 1 << 22,
-                                   .lag_events_max = 1 << 16,
-                                   .lag_age_max_ns = 1'000'000'000,
-                                   .log_bytes_max = 1 << 26,
-                                   .segment_bytes = 256 * 1024,
-                                   .sends_max = 256,
-                                   .send_bytes_max = 256 * 1024,
-                                   .heartbeat_ns = 0};
-
-void SweepAll(Channel& channel) {
-  while (channel.Sweep(1)) {
+void SweepAll(Delivery& delivery) {
+  while (delivery.Sweep(1)) {
   }
 }
 
@@ -170,9 +142,9 @@ void BM_Sweep(benchmark::State& state) {
   TakingEngine engine;
   NoEvents events;
   DeliveryCounters counters;
-  Channel channel(kLimits, engine, counters, events);
-  for (uint32_t i = 0; i < readers; ++i) channel.Attach({i, 1}, "opening");
-  SweepAll(channel);
+  Delivery delivery(kLimits, engine, counters, events);
+  for (uint32_t i = 0; i < readers; ++i) delivery.Attach({i, 1}, {}, "opening");
+  SweepAll(delivery);
   uint64_t sequence = 0;
   uint64_t frame_bytes = 0;
   engine.bytes_taken = 0;
@@ -180,9 +152,9 @@ void BM_Sweep(benchmark::State& state) {
     for (uint64_t i = 0; i < joined; ++i) {
       Frame* frame = MakeFrame(++sequence);
       frame_bytes += frame->bytes().size();
-      channel.Append(frame);
+      delivery.Append(frame);
     }
-    SweepAll(channel);
+    SweepAll(delivery);
   };
   publish_and_sweep();
   SLUICE_CHECK(engine.bytes_taken == frame_bytes * readers);
@@ -204,7 +176,7 @@ class SimulatedReaders {
  public:
   explicit SimulatedReaders(uint32_t readers)
       : engine_({.connections_max = readers}, /*seed=*/1),
-        channel_(kLimits, engine_, counters_, events_) {
+        delivery_(kLimits, engine_, counters_, events_) {
     SLUICE_CHECK(engine_.Listen(-1, 0).ok());
     for (uint32_t i = 0; i < readers; ++i) peers_.push_back(engine_.Connect(0, {}));
     std::vector<EngineEvent> events(256);
@@ -212,15 +184,15 @@ class SimulatedReaders {
       const size_t count = engine_.Wait(0, events);
       for (size_t i = 0; i < count; ++i) {
         SLUICE_CHECK(events[i].kind == EngineEventKind::kAccepted);
-        channel_.Attach(events[i].connection, "opening");
+        delivery_.Attach(events[i].connection, {}, "opening");
       }
     }
-    SweepAll(channel_);
+    SweepAll(delivery_);
     Read("opening");
   }
 
-  void Append(uint64_t sequence) { channel_.Append(MakeFrame(sequence)); }
-  void Sweep() { SweepAll(channel_); }
+  void Append(uint64_t sequence) { delivery_.Append(MakeFrame(sequence)); }
+  void Sweep() { SweepAll(delivery_); }
   // Every reader must have got exactly this since the last time.
   void Read(const std::string& wanted) {
     for (const SimulatedEngine::Peer peer : peers_) {
@@ -232,7 +204,7 @@ class SimulatedReaders {
   NoEvents events_;
   DeliveryCounters counters_;
   SimulatedEngine engine_;
-  Channel channel_;
+  Delivery delivery_;
   std::vector<SimulatedEngine::Peer> peers_;
 };
 

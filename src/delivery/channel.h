@@ -60,13 +60,13 @@ class Channel {
 
   // Visits yet to be made until every flowing reader has had all that is in the log.
   uint32_t remaining() const { return remaining_; }
-  // The next reader on the way.
-  uint32_t Visit() {
-    const uint32_t index = position_;
+  // The index of the next reader on the way.
+  uint32_t position() const { return position_; }
+  // It has been visited.
+  void Visit() {
     if (++position_ == flowing()) position_ = 0;
     --remaining_;
     ++visits_;
-    return index;
   }
   // Somebody may have been passed over, or not been given all: everybody is visited once more.
   void RestartRound() {

@@ -173,13 +173,15 @@ class Delivery {
   void EndBlocked(uint32_t index, std::string_view goodbye);
 
   void SendReady(int64_t now_ns);
-  uint32_t GatherBlocked(const BlockedReader& reader, iovec* iovecs);
+  size_t GatherReady(size_t left, int64_t now_ns);
+  uint32_t GatherBlocked(const BlockedReader& reader, iovec* iovecs, Frame** large);
+  Frame* LargeOffered(const Log& log, const Cursor& cursor, const iovec& first) const;
   void ConsumeBlocked(BlockedReader* reader, size_t bytes, int64_t now_ns);
   void AfterBlockedSend(uint32_t index, size_t offered, int32_t result, int64_t now_ns);
   void SendHeartbeats(int64_t now_ns);
   void SendRound(int64_t now_ns);
   void GatherRound();
-  void GatherChannel(uint32_t number, uint32_t requests_max);
+  bool GatherChannel(uint32_t number, uint32_t requests_max);
   void SettleRun(const Run& run, uint32_t first, std::span<const SendRequest> requests,
                  int64_t now_ns);
   void SettleFailures(int64_t now_ns);

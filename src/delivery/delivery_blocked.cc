@@ -15,46 +15,67 @@ Disconnect ReasonOf(int error) {
 }  // namespace
 
 void Delivery::SendReady(int64_t now_ns) {
+  // Who becomes ready meanwhile stands behind these. More than one batch only where large frames go
+  // by themselves.
+  for (size_t left = std::min<size_t>(ready_.size(), limits_.sends_max); left != 0;) {
+    left = GatherReady(left, now_ns);
+    const std::span<const SendRequest> requests = batch_.Send(engine_);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      size_t offered = 0;
+      for (uint32_t j = 0; j < requests[i].iovec_count; ++j) {
+        offered += requests[i].iovecs[j].iov_len;
+      }
+      AfterBlockedSend(visited_[i], offered, requests[i].result, now_ns);
+    }
+    batch_.Clear();
+  }
+}
+
+// Puts up to `left` readers from ready_ into the batch, as many as may go together. Returns how
+// many are left.
+size_t Delivery::GatherReady(size_t left, int64_t now_ns) {
   visited_.clear();
-  const size_t count = std::min<size_t>(ready_.size(), limits_.sends_max);
-  for (size_t i = 0; i < count; ++i) {
+  for (; left != 0; --left) {
     const uint32_t index = ready_.front();
-    ready_.Pop();
     BlockedReader& reader = blocked_[index];
+    Frame* large = nullptr;
+    uint32_t iovecs = 0;
+    if (reader.is_used) {
+      iovecs = GatherBlocked(reader, batch_.Space(), &large);
+      if (iovecs != 0 && !batch_.Takes(large)) break;
+    }
+    ready_.Pop();
     reader.is_ready = false;
     if (!reader.is_used) {
       blocked_free_.push_back(index);
-      continue;
-    }
-    const uint32_t iovecs = GatherBlocked(reader, batch_.Space());
-    if (iovecs == 0) {  // nothing is left to send
+    } else if (iovecs == 0) {  // nothing is left to send
       AfterBlockedSend(index, 0, 0, now_ns);
-      continue;
+    } else {
+      batch_.Add(reader.connection, iovecs, large);
+      visited_.push_back(index);
     }
-    batch_.Add(reader.connection, iovecs);
-    visited_.push_back(index);
   }
-  const std::span<const SendRequest> requests = batch_.Send(engine_);
-  for (size_t i = 0; i < requests.size(); ++i) {
-    size_t offered = 0;
-    for (uint32_t j = 0; j < requests[i].iovec_count; ++j) offered += requests[i].iovecs[j].iov_len;
-    AfterBlockedSend(visited_[i], offered, requests[i].result, now_ns);
-  }
-  batch_.Clear();
+  return left;
 }
 
-// What the reader is to have next: the log up to its aside, the aside, or the log up to the tail.
-uint32_t Delivery::GatherBlocked(const BlockedReader& reader, iovec* iovecs) {
+// What the reader is to have next: the log up to its aside, the aside, or the log up to the tail;
+// or the bytes of one large frame, if they should go by themselves.
+uint32_t Delivery::GatherBlocked(const BlockedReader& reader, iovec* iovecs, Frame** large) {
   constexpr uint32_t kMax = SendBatch::kIovecsMax;
   const Log& log = channels_[reader.channel]->log();
   if (!reader.has_aside()) {
     if (reader.is_ending) return 0;
-    return log.Gather(reader.cursor, UINT64_MAX, limits_.send_bytes_max, iovecs, kMax);
+    const uint32_t pieces =
+        log.Gather(reader.cursor, UINT64_MAX, limits_.send_bytes_max, iovecs, kMax);
+    if (pieces != 0) *large = LargeOffered(log, reader.cursor, iovecs[0]);
+    return *large != nullptr ? 1 : pieces;
   }
   uint64_t offset = log.Offset(reader.cursor);
   uint32_t count = 0;
   if (offset < reader.aside_at) {
     count = log.Gather(reader.cursor, reader.aside_at, limits_.send_bytes_max, iovecs, kMax - 1);
+    *large = LargeOffered(log, reader.cursor, iovecs[0]);
+    if (*large != nullptr) return 1;
     for (uint32_t i = 0; i < count; ++i) offset += iovecs[i].iov_len;
     if (offset < reader.aside_at) return count;
   }

@@ -47,35 +47,48 @@ void Delivery::GatherRound() {
     Channel* channel = channels_[number].get();
     if (channel == nullptr || !channel->is_queued) continue;
     channel->is_queued = false;
-    GatherChannel(number, share);
+    const bool may_go_on = GatherChannel(number, share);
     swept_.push_back(number);
     if (channel->remaining() != 0) Enqueue(number);
+    if (!may_go_on) break;
   }
 }
 
-void Delivery::GatherChannel(uint32_t number, uint32_t requests_max) {
+// False if the next bytes may not join what is in the batch.
+bool Delivery::GatherChannel(uint32_t number, uint32_t requests_max) {
   Channel& channel = *channels_[number];
   const Log& log = channel.log();
   const uint32_t size_max = batch_.size() + requests_max;
   while (channel.remaining() != 0 && batch_.size() < size_max && !batch_.full()) {
-    const uint32_t index = channel.Visit();
+    const uint32_t index = channel.position();
     const Reader& reader = channel.reader(index);
-    if (log.IsAtTail(reader.cursor)) continue;
-    if (!runs_.empty() && runs_.back().from.segment == reader.cursor.segment &&
-        runs_.back().from.offset == reader.cursor.offset) {
-      batch_.AddSame(reader.connection);
-      ++runs_.back().count;
-    } else {
-      iovec* iovecs = batch_.Space();
-      const uint32_t count = log.Gather(reader.cursor, UINT64_MAX, limits_.send_bytes_max, iovecs,
-                                        SendBatch::kIovecsMax);
-      size_t bytes = 0;
-      for (uint32_t i = 0; i < count; ++i) bytes += iovecs[i].iov_len;
-      runs_.push_back({reader.cursor, bytes, 1, number});
-      batch_.Add(reader.connection, count);
+    if (!log.IsAtTail(reader.cursor)) {
+      if (!runs_.empty() && runs_.back().from.segment == reader.cursor.segment &&
+          runs_.back().from.offset == reader.cursor.offset) {
+        batch_.AddSame(reader.connection);
+        ++runs_.back().count;
+      } else {
+        iovec* iovecs = batch_.Space();
+        uint32_t count = log.Gather(reader.cursor, UINT64_MAX, limits_.send_bytes_max, iovecs,
+                                    SendBatch::kIovecsMax);
+        Frame* const large = LargeOffered(log, reader.cursor, iovecs[0]);
+        if (!batch_.Takes(large)) return false;
+        if (large != nullptr) count = 1;
+        size_t bytes = 0;
+        for (uint32_t i = 0; i < count; ++i) bytes += iovecs[i].iov_len;
+        runs_.push_back({reader.cursor, bytes, 1, number});
+        batch_.Add(reader.connection, count, large);
+      }
+      visited_.push_back(index);
     }
-    visited_.push_back(index);
+    channel.Visit();
   }
+  return true;
+}
+
+// The frame whose bytes should go by themselves, without being copied; else null.
+Frame* Delivery::LargeOffered(const Log& log, const Cursor& cursor, const iovec& first) const {
+  return first.iov_len < engine_.large_bytes_min() ? nullptr : log.FrameAt(cursor);
 }
 
 void Delivery::SettleRun(const Run& run, uint32_t first, std::span<const SendRequest> requests,

@@ -84,8 +84,7 @@ uint32_t Log::BlockBytes(size_t frame_bytes, size_t readers) const {
   const size_t idle_bytes = readers * kIdleBytesAReader;
   if (is_idle && idle_bytes < frame_bytes * 2 + kBlockBytesMin) return 0;
   // With one segment there is no backlog to speak of; with several, as much again.
-  const uint64_t pending =
-      head_ == tail_ ? tail_->block_bytes : tail_offset() - head_->base_offset;
+  const uint64_t pending = head_ == tail_ ? tail_->block_bytes : tail_offset() - head_->base_offset;
   const uint64_t wanted = std::max<uint64_t>({is_idle ? 0 : pending, std::bit_floor(idle_bytes),
                                               2 * frame_bytes + sizeof(FrameMark), kBlockBytesMin});
   return static_cast<uint32_t>(std::min<uint64_t>(std::bit_ceil(wanted), memory_.segment_bytes()));
@@ -187,10 +186,10 @@ uint32_t Log::Gather(const Cursor& cursor, uint64_t end_offset, size_t bytes_max
   return count;
 }
 
-Frame* Log::LargeAt(const Cursor& cursor) const {
+Frame* Log::FrameAt(const Cursor& cursor) const {
   const Segment* segment = cursor.segment;
   if (cursor.offset == segment->bytes && segment->next != nullptr) segment = segment->next;
-  return segment->large;
+  return segment->held == nullptr ? nullptr : segment->held->frame;
 }
 
 uint64_t Log::Advance(Cursor* cursor, size_t bytes) {

@@ -73,8 +73,8 @@ class Log {
   // tail.
   uint32_t Gather(const Cursor& cursor, uint64_t end_offset, size_t bytes_max, iovec* iovecs,
                   uint32_t iovecs_max) const;
-  // The large frame that the first bytes of Gather are of, or null.
-  Frame* LargeAt(const Cursor& cursor) const;
+  // The one frame that the first bytes of Gather are of, if they are referred to, or null.
+  Frame* FrameAt(const Cursor& cursor) const;
   // Moves the cursor `bytes` forward. Returns how many frames it finished.
   uint64_t Advance(Cursor* cursor, size_t bytes);
   // Moves the cursor, which stands where `from` stood, to `to`, without looking for the place
