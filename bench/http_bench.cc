@@ -16,14 +16,19 @@ namespace sluice::http {
 namespace {
 
 struct IdleServices : Publisher, Subscriptions, Reports {
-  PublishResult Publish(const Event& event) override {
-    data_bytes += event.data.size();
-    return {std::nullopt, "0123456789ab-1234567", 10'000};
+  PublishResult Publish(std::span<const Event> events, const PublishOnce&) override {
+    for (const Event& event : events) data_bytes += event.data.size();
+    PublishResult result;
+    result.first_sequence = 1'234'567;
+    result.subscribers = 10'000;
+    return result;
   }
+  const Epoch& epoch() const override { return epoch_; }
   Admission Admit(const StreamRequest&) override { return {}; }
   std::string Stats(bool) override { return {}; }
   std::optional<Refusal> NotReady() override { return std::nullopt; }
   uint64_t data_bytes = 0;
+  const Epoch epoch_{0x123456789abc};
 };
 
 const std::string kDocument =

@@ -269,7 +269,9 @@ TEST(Answer, SaysWhatToDoAboutAPathThatIsNotThere) {
   Client client;
   const std::string reply = client.Ask("GET /x\"%22");
   EXPECT_EQ(Status(reply), 404);
-  EXPECT_TRUE(Has(reply, "streams are at /stream, publishes go to /broadcast"));
+  EXPECT_TRUE(Has(reply,
+                  "streams are at /stream and /stream/TOPIC, publishes go to /broadcast, "
+                  "/publish/TOPIC and /publish"));
 }
 
 TEST(Answer, HeadIsTheReplyWithoutItsBody) {

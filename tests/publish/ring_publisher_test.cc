@@ -32,7 +32,8 @@ class Host : public PublishHost {
 class RingPublisherTest : public testing::Test {
  protected:
   http::PublishResult Publish(const std::string& data = "1") {
-    return publisher_.Publish({.data = data, .type = ""});
+    const Event event{.data = data};
+    return publisher_.Publish({&event, 1}, {});
   }
 
   Ring ring_{2, 1 << 20, 1};
@@ -42,10 +43,10 @@ class RingPublisherTest : public testing::Test {
 };
 
 TEST_F(RingPublisherTest, TellsTheIdAndTheSubscribers) {
-  EXPECT_EQ(Publish().id, "000000000abc-1");
+  EXPECT_EQ(Publish().first_sequence, 1u);
   const http::PublishResult second = Publish();
   EXPECT_FALSE(second.refusal);
-  EXPECT_EQ(second.id, "000000000abc-2");
+  EXPECT_EQ(second.first_sequence, 2u);
   EXPECT_EQ(second.subscribers, 7u);
   EXPECT_EQ(host_.drains, 0);
 }
@@ -53,7 +54,7 @@ TEST_F(RingPublisherTest, TellsTheIdAndTheSubscribers) {
 TEST_F(RingPublisherTest, DrainsOnceAndTriesAgainWhenTheRingIsFull) {
   Publish();
   Publish();
-  EXPECT_EQ(Publish().id, "000000000abc-3");
+  EXPECT_EQ(Publish().first_sequence, 3u);
   EXPECT_EQ(host_.drains, 1);
 }
 
