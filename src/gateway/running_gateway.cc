@@ -134,7 +134,6 @@ Status RunningGateway::CreateShards() {
                            .epoch = epoch_,
                            .keys = keys_,
                            .ring = *ring_,
-                           .idempotency = idempotency_.counts(),
                            .reports = *this,
                            .subscribers = [this] { return subscribers(); },
                            .idempotency = &idempotency_};

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "http/client.h"
+#include "http/event_fields.h"
 
 namespace sluice::http {
 namespace {

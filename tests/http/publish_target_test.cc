@@ -78,13 +78,13 @@ TEST_F(PublishTargetTest, BoundsTheTopicsOfAnEvent) {
 }
 
 TEST_F(PublishTargetTest, BoundsIdRetryAndKey) {
-  for (const std::string good :
+  for (const std::string& good :
        {"id=" + std::string(128, 'i'), std::string("id=~"), std::string("id=abc-1"),
         std::string("retry=500"), std::string("retry=600000"), "key=" + std::string(256, 'k'),
         std::string("key=%C3%A9")}) {
     EXPECT_EQ(Status(client_.Ask("POST /publish/a?" + good, "", "1")), 200) << good;
   }
-  for (const std::string bad :
+  for (const std::string& bad :
        {"id=" + std::string(129, 'i'), std::string("id="), std::string("id"),
         std::string("id=a%20b"), std::string("id=%C3%A9"), std::string("id=000000000abc-7")}) {
     ExpectRefused("/publish/a?" + bad, "invalid_parameter", kEventIdRule);
@@ -93,7 +93,7 @@ TEST_F(PublishTargetTest, BoundsIdRetryAndKey) {
                                 "retry=+500", "retry=99999999999999999999", "retry=500%20"}) {
     ExpectRefused("/publish/a?" + bad, "invalid_parameter", kEventRetryRule);
   }
-  for (const std::string bad :
+  for (const std::string& bad :
        {"key=" + std::string(257, 'k'), std::string("key="), std::string("key=a%0Ab"),
         std::string("key=%7F"), std::string("key=%ff")}) {
     ExpectRefused("/publish/a?" + bad, "invalid_parameter", kEventKeyRule);
