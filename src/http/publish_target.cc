@@ -94,16 +94,15 @@ class QueryReader {
       case PublishForm::kTopics:
         break;
     }
-    topic_.clear();
-    PercentDecode(value, true, &topic_);
-    return TakeTopic(topic_, "the parameter topic, ");
+    target_.scratch.clear();
+    PercentDecode(value, true, &target_.scratch);
+    return TakeTopic(target_.scratch, "the parameter topic, ");
   }
 
   const PublishForm form_;
   const uint32_t topics_max_;
   PublishTarget& target_;
   uint32_t seen_ = 0;  // bit n: field n
-  std::string topic_;
 };
 
 std::optional<Fault> TakeIdempotencyKey(const RequestHead& head, PublishTarget* target) {

@@ -38,6 +38,7 @@ struct PublishTarget {
   TopicNames topics;
   PublishOnce::By once_by = PublishOnce::By::kNothing;
   std::string idempotency_key;
+  std::string scratch;  // what is being decoded
 
   void Clear();
   PublishOnce once() const { return {once_by, idempotency_key}; }

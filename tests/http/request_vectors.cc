@@ -261,10 +261,6 @@ void AddLines(std::vector<RequestVector>* v) {
        "POST /publish HTTP/1.0\r\n" + kHost + type + "Content-Length: 11\r\n\r\n{\"data\":1}\n",
        {200},
        Next::kClose});
-  v->push_back({"lines, not ended",
-                PostTo("/publish", string(99, ' '), type).substr(0, 140),
-                {200},
-                Next::kReceive});
 }
 
 void AddChunks(std::vector<RequestVector>* v) {
