@@ -69,7 +69,7 @@ Route Site::FindTopicRoute(std::string_view path, std::optional<std::string_view
     const bool has_topics =
         entry.route.kind == RouteKind::kStream || entry.route.kind == RouteKind::kPublishEvents;
     const size_t bytes = entry.path.size();
-    if (!has_topics || bytes < longest || path.size() <= bytes || path[bytes] != '/' ||
+    if (!has_topics || bytes < longest || path.size() <= bytes + 1 || path[bytes] != '/' ||
         !path.starts_with(entry.path)) {
       continue;
     }

@@ -201,7 +201,7 @@ void AddTopics(std::vector<RequestVector>* v) {
   post("publish to a topic", "/publish/orders/42?topic=b&event=e&id=x&retry=900&key=k", "1", 200);
   post("publish to an encoded topic", "/publish/orders%2f42", "{}", 200);
   post("publish to a pattern", "/publish/orders/*", "1", 400);
-  post("publish to no topic", "/publish/", "1", 400);
+  post("publish to no topic", "/publish/", "1", 404);
   post("publish with a bad id", "/publish/a?id=%20", "1", 400);
   post("publish with a bad retry", "/publish/a?retry=1", "1", 400);
   post("broadcast with a topic", "/broadcast?topic=a", "1", 400);

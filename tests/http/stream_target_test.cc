@@ -63,7 +63,8 @@ TEST_F(StreamTargetTest, TheLongestPathIsTheRoute) {
 }
 
 TEST_F(StreamTargetTest, RefusesWhatIsNoPatternAndSaysWhere) {
-  ExpectRefused("/stream/", "invalid_topic", "the path's topic, at byte 0");
+  ExpectRefused("/stream//", "invalid_topic", "the path's topic, at byte 0");
+  EXPECT_EQ(Status(client_.Ask("GET /stream/")), 404) << "no topic is no path of one";
   ExpectRefused("/stream/a/", "invalid_topic", "at byte 2 of \\\"a/\\\": a segment is empty");
   ExpectRefused("/stream?topic=a*", "invalid_topic", "the parameter topic, at byte 1");
   ExpectRefused("/stream?topic=**/a", "invalid_topic", "at byte 0");
