@@ -21,7 +21,8 @@ constexpr std::string_view kDataField = "data: ";
 constexpr std::string_view kIdField = "id: ";
 
 char* Put(char* to, std::string_view text) {
-  std::memcpy(to, text.data(), text.size());
+  // A field that an event does not have is a view of nothing, which memcpy must not see.
+  if (!text.empty()) std::memcpy(to, text.data(), text.size());
   return to + text.size();
 }
 
