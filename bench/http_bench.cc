@@ -16,14 +16,19 @@ namespace sluice::http {
 namespace {
 
 struct IdleServices : Publisher, Subscriptions, Reports {
-  PublishResult Publish(const Event& event) override {
-    data_bytes += event.data.size();
-    return {std::nullopt, "0123456789ab-1234567", 10'000};
+  PublishResult Publish(std::span<const Event> events, const PublishOnce&) override {
+    for (const Event& event : events) data_bytes += event.data.size();
+    PublishResult result;
+    result.first_sequence = 1'234'567;
+    result.subscribers = 10'000;
+    return result;
   }
+  const Epoch& epoch() const override { return epoch_; }
   Admission Admit(const StreamRequest&) override { return {}; }
   std::string Stats(bool) override { return {}; }
   std::optional<Refusal> NotReady() override { return std::nullopt; }
   uint64_t data_bytes = 0;
+  const Epoch epoch_{0x123456789abc};
 };
 
 const std::string kDocument =
@@ -45,13 +50,13 @@ std::string MakeDocument(size_t bytes) {
   return text.append("1]");
 }
 
-void SessionPublish(benchmark::State& state) {
+// Bytes in, reply bytes out, over and over on one connection; `first` is sent once before.
+void PublishOver(benchmark::State& state, const std::string& first, const std::string& request) {
   IdleServices services;
   const PublishKeys keys;
   Site site({}, keys, {&services, &services, &services});
   Session session(site);
   session.Begin({.is_loopback = true, .is_admin_listener = false}, 0);
-  const std::string request = MakeRequest();
   const auto publish = [&] {
     session.Receive(request, 0);
     const size_t bytes = session.output().size();
@@ -59,14 +64,43 @@ void SessionPublish(benchmark::State& state) {
     session.Consume(bytes);
     return bytes;
   };
+  session.Receive(first, 0);
+  session.Consume(session.output().size());
   session.Receive(request, 0);
-  SLUICE_CHECK(session.output().starts_with("HTTP/1.1 200 OK\r\n"));
+  SLUICE_CHECK(session.output().find("\"success\":true") != std::string_view::npos);
   SLUICE_CHECK(services.data_bytes == kDocument.size());
   session.Consume(session.output().size());
   for (auto _ : state) benchmark::DoNotOptimize(publish());
   SLUICE_CHECK(services.data_bytes == kDocument.size() * (state.iterations() + 1));
 }
+
+void SessionPublish(benchmark::State& state) { PublishOver(state, "", MakeRequest()); }
 BENCHMARK(SessionPublish);
+
+void SessionPublishToTopic(benchmark::State& state) {
+  std::string request = MakeRequest();
+  PublishOver(state, "", request.replace(5, 10, "/publish/orders/42"));
+}
+BENCHMARK(SessionPublishToTopic);
+
+const std::string kEvent = "{\"topics\":[\"orders/42\"],\"data\":" + kDocument + "}";
+
+void SessionPublishEvent(benchmark::State& state) {
+  PublishOver(state, "",
+              "POST /publish HTTP/1.1\r\nHost: 127.0.0.1:8181\r\nUser-Agent: bench/1.0\r\n"
+              "Accept: */*\r\nAccept-Encoding: gzip, deflate\r\nContent-Type: application/json\r\n"
+              "Content-Length: " +
+                  std::to_string(kEvent.size()) + "\r\n\r\n" + kEvent);
+}
+BENCHMARK(SessionPublishEvent);
+
+void SessionPublishLine(benchmark::State& state) {
+  PublishOver(state,
+              "POST /publish HTTP/1.1\r\nHost: 127.0.0.1:8181\r\nContent-Type: "
+              "application/x-ndjson\r\nContent-Length: 1000000000000\r\n\r\n",
+              kEvent + "\n");
+}
+BENCHMARK(SessionPublishLine);
 
 void HeadAlone(benchmark::State& state) {
   const std::string request = MakeRequest();

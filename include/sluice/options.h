@@ -59,6 +59,16 @@ struct Options {
   std::string publish_key_file;
   // publish.keyless: without a key file, take publishes from loopback peers only (see README).
   bool keyless_publish = true;
+  // publish.idempotency_window: how long a publish that is sent again gets the first answer.
+  uint32_t idempotency_window_ms = 600'000;
+  // publish.idempotency_keys_max: keys held for that, of all shards together.
+  uint32_t idempotency_keys_max = 65'536;
+
+  // --- Topics -------------------------------------------------------------------------------
+  // topics.per_subscription_max: names and patterns that one stream may ask for.
+  uint32_t topics_per_subscription_max = 64;
+  // topics.per_event_max: names that one event may go to.
+  uint32_t topics_per_event_max = 64;
 
   // --- Events and streams -------------------------------------------------------------------
   // event.frame_bytes_max: an encoded event; each line end in the data costs 7 bytes.

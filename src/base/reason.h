@@ -11,31 +11,36 @@
 namespace sluice {
 
 // X(enumerator, word, HTTP status)
-#define SLUICE_REFUSALS(X)                                \
-  X(kInvalidJson, "invalid_json", 400)                    \
-  X(kInvalidUtf8, "invalid_utf8", 400)                    \
-  X(kInvalidEventName, "invalid_event_name", 400)         \
-  X(kInvalidParameter, "invalid_parameter", 400)          \
-  X(kBadRequest, "bad_request", 400)                      \
-  X(kKeyMissing, "key_missing", 401)                      \
-  X(kKeyWrong, "key_wrong", 401)                          \
-  X(kForbidden, "forbidden", 403)                         \
-  X(kNotFound, "not_found", 404)                          \
-  X(kMethodNotAllowed, "method_not_allowed", 405)         \
-  X(kRequestTimeout, "request_timeout", 408)              \
-  X(kLengthRequired, "length_required", 411)              \
-  X(kBodyTooLarge, "body_too_large", 413)                 \
-  X(kFrameTooLarge, "frame_too_large", 413)               \
-  X(kTargetTooLong, "target_too_long", 414)               \
-  X(kUnsupportedMediaType, "unsupported_media_type", 415) \
-  X(kExpectationFailed, "expectation_failed", 417)        \
-  X(kHeaderTooLarge, "header_too_large", 431)             \
-  X(kHttpVersion, "http_version", 505)                    \
-  X(kNotImplemented, "not_implemented", 501)              \
-  X(kRingFull, "ring_full", 503)                          \
-  X(kSubscribersFull, "subscribers_full", 503)            \
-  X(kDraining, "draining", 503)                           \
-  X(kStarting, "starting", 503)
+#define SLUICE_REFUSALS(X)                                  \
+  X(kInvalidJson, "invalid_json", 400)                      \
+  X(kInvalidUtf8, "invalid_utf8", 400)                      \
+  X(kInvalidEventName, "invalid_event_name", 400)           \
+  X(kInvalidParameter, "invalid_parameter", 400)            \
+  X(kBadRequest, "bad_request", 400)                        \
+  X(kKeyMissing, "key_missing", 401)                        \
+  X(kKeyWrong, "key_wrong", 401)                            \
+  X(kForbidden, "forbidden", 403)                           \
+  X(kNotFound, "not_found", 404)                            \
+  X(kMethodNotAllowed, "method_not_allowed", 405)           \
+  X(kRequestTimeout, "request_timeout", 408)                \
+  X(kLengthRequired, "length_required", 411)                \
+  X(kBodyTooLarge, "body_too_large", 413)                   \
+  X(kFrameTooLarge, "frame_too_large", 413)                 \
+  X(kTargetTooLong, "target_too_long", 414)                 \
+  X(kUnsupportedMediaType, "unsupported_media_type", 415)   \
+  X(kExpectationFailed, "expectation_failed", 417)          \
+  X(kHeaderTooLarge, "header_too_large", 431)               \
+  X(kHttpVersion, "http_version", 505)                      \
+  X(kNotImplemented, "not_implemented", 501)                \
+  X(kRingFull, "ring_full", 503)                            \
+  X(kSubscribersFull, "subscribers_full", 503)              \
+  X(kDraining, "draining", 503)                             \
+  X(kStarting, "starting", 503)                             \
+  X(kInvalidTopic, "invalid_topic", 400)                    \
+  X(kInvalidEvent, "invalid_event", 400)                    \
+  X(kInvalidIdempotencyKey, "invalid_idempotency_key", 400) \
+  X(kIdempotencyKeyReused, "idempotency_key_reused", 422)   \
+  X(kBatchTooLarge, "batch_too_large", 413)
 
 enum class Refusal : uint8_t {
 #define X(enumerator, word, status) enumerator,

@@ -19,6 +19,7 @@ constexpr Section kSections[] = {
     {"admin", "Administration", "A second door, for those who watch the gateway."},
     {"http", "HTTP", "Paths, origins, and the bounds of one request."},
     {"publish", "Publishing", "Who may publish, and read /stats."},
+    {"topics", "Topics", "What one subscription asks for, and where one event goes."},
     {"event", "Events", "The bound of one event."},
     {"stream", "Streams", "What a stream opens with, and when it ends."},
     {"lag", "Lag of one reader",

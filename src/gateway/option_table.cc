@@ -68,6 +68,18 @@ constexpr OptionSpec kTable[] = {
      "Without a key file, whether to take publishes from programs on this host (a loopback peer, "
      "not through a proxy).",
      "", "keyless-publish"},
+    {"publish.idempotency_window", &O::idempotency_window_ms, U::kDuration, kSecond, kDay, "",
+     "How long a publish that is sent again with its Idempotency-Key gets the first answer and "
+     "publishes nothing.",
+     "it is published again", ""},
+    {"publish.idempotency_keys_max", &O::idempotency_keys_max, U::kCount, 1, 1 << 24, "",
+     "Idempotency keys held for that, of all shards together; each takes 300 bytes at most.",
+     "the oldest is forgotten before its time, counted in /stats", ""},
+
+    {"topics.per_subscription_max", &O::topics_per_subscription_max, U::kCount, 1, 1'024, "",
+     "Topics and patterns that one stream may ask for.", "400 invalid_topic", ""},
+    {"topics.per_event_max", &O::topics_per_event_max, U::kCount, 1, 256, "",
+     "Topics that one event may go to.", "400 invalid_topic", ""},
 
     {"event.frame_bytes_max", &O::frame_bytes_max, U::kBytes, 256, 1 * kGiB, "",
      "An encoded event; each line end in the data costs 7 bytes.", "413 frame_too_large", ""},

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "gateway/validation.h"
-#include "http/exchange.h"
+#include "http/event_fields.h"
 #include "http/json_text.h"
 
 namespace sluice {
@@ -68,7 +68,10 @@ Status Gateway::Start(const Options& options, std::unique_ptr<Gateway>* gateway)
 }
 
 RunningGateway::RunningGateway(const Options& options, const HostPlan& plan)
-    : options_(options), plan_(plan), started_ns_(MonotonicNs()) {}
+    : options_(options),
+      plan_(plan),
+      started_ns_(MonotonicNs()),
+      idempotency_(options.idempotency_window_ms * kNsPerMs, options.idempotency_keys_max) {}
 
 RunningGateway::~RunningGateway() {
   SetPhase(Phase::kStopped);
@@ -135,7 +138,8 @@ Status RunningGateway::CreateShards() {
                            .keys = keys_,
                            .ring = *ring_,
                            .reports = *this,
-                           .subscribers = [this] { return subscribers(); }};
+                           .subscribers = [this] { return subscribers(); },
+                           .idempotency = &idempotency_};
   for (uint32_t i = 0; i < plan_.shards; ++i) {
     std::unique_ptr<Engine> engine;
     Status status = CreateEngine(plan_.engine, EngineOptionsOf(options_), &engine);
@@ -225,6 +229,7 @@ std::string RunningGateway::Stats(bool pretty) const {
   return StatisticsJson({.options = options_,
                          .epoch = epoch_,
                          .ring = *ring_,
+                         .idempotency = idempotency_.counts(),
                          .shards = shards_,
                          .started_ns = started_ns_,
                          .phase = PhaseName(phase_.load(std::memory_order_acquire))},

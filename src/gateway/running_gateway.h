@@ -55,6 +55,7 @@ class RunningGateway : public Gateway, private http::Reports {
   const Epoch epoch_ = Epoch::Random();
   const int64_t started_ns_;
   http::PublishKeys keys_;
+  mutable IdempotencyTable idempotency_;
   std::unique_ptr<Ring> ring_;
   std::vector<ListenAddress> listening_;
   uint32_t admin_listener_first_ = 0;

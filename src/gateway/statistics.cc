@@ -136,6 +136,14 @@ std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
   json["subscribed_total"] = delivery(&DeliveryCounters::subscribed);
   json["events_total"] = http(&http::HttpCounters::publishes_total);
   json["event_bytes_in_total"] = http(&http::HttpCounters::publish_bytes_total);
+  json["publish"] = {
+      {"replays_total", http(&http::HttpCounters::replays_total)},
+      {"idempotency_keys", source.idempotency.keys},
+      {"idempotency_keys_evicted_total", source.idempotency.evicted_total},
+      {"line_streams_total", http(&http::HttpCounters::publish_streams_total)},
+      {"line_room_waits_total", http(&http::HttpCounters::room_waits_total)},
+      {"line_replies_summed_total", http(&http::HttpCounters::replies_summed_total)},
+  };
   json["deliveries_total"] = delivery(&DeliveryCounters::deliveries);
   json["bytes_out_total"] = delivery(&DeliveryCounters::bytes_out);
   json["sends_total"] = delivery(&DeliveryCounters::sends);

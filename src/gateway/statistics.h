@@ -18,6 +18,7 @@ struct StatisticsSource {
   const Options& options;
   const Epoch& epoch;
   const Ring& ring;
+  const IdempotencyTable::Counts idempotency;
   const std::vector<std::unique_ptr<Shard>>& shards;
   int64_t started_ns;
   std::string_view phase;

@@ -101,7 +101,7 @@ Status ValidateAddresses(const Options& o) {
 }
 
 Status ValidatePaths(const Options& o) {
-  std::set<std::string_view> seen{"/", "/stats", "/healthz", "/readyz"};
+  std::set<std::string_view> seen{"/", "/stats", "/healthz", "/readyz", "/publish"};
   for (const auto* list : {&o.stream_paths, &o.broadcast_paths}) {
     const std::string name = list == &o.stream_paths ? "http.stream_paths" : "http.broadcast_paths";
     if (list->empty()) return Broken(name + " names no path; write at least one");
@@ -115,7 +115,7 @@ Status ValidatePaths(const Options& o) {
         return Broken(name + ": \"" + path +
                       "\" is no path; write one that begins with / and has no ?, # or blank");
       }
-      if (!seen.insert(path).second) {
+      if (path.starts_with("/publish/") || !seen.insert(path).second) {
         return Broken(name + ": \"" + path + "\" is taken already; name each path once");
       }
     }

@@ -1,16 +1,14 @@
 // The reply to a request whose body is whole.
 #include <algorithm>
 
-#include "base/json_escape.h"
 #include "event/aside.h"
+#include "http/answer_parts.h"
 #include "http/exchange.h"
-#include "http/json_text.h"
+#include "http/publish_answer.h"
 #include "http/reply.h"
 
 namespace sluice::http {
 namespace {
-
-constexpr uint32_t kBusyRetryMs = 1'000;
 
 // Everything of the page comes from the gateway itself; nothing may frame it or be framed.
 constexpr std::string_view kPageLines =
@@ -18,96 +16,6 @@ constexpr std::string_view kPageLines =
     "frame-ancestors 'none'\r\n"
     "X-Content-Type-Options: nosniff\r\n"
     "Referrer-Policy: no-referrer\r\n";
-
-ReplyHead HeadOf(Site& site, const Exchange& exchange, int64_t now_ns) {
-  ReplyHead head;
-  head.date_line = site.DateLine(now_ns);
-  head.cors_lines = exchange.cors_lines;
-  head.closes = exchange.closes;
-  head.is_http10 = exchange.is_http10;
-  head.omits_body = exchange.is_head;
-  return head;
-}
-
-Outcome OutcomeOf(const Exchange& exchange) {
-  return exchange.closes ? Outcome::kClose : Outcome::kKeep;
-}
-
-std::string_view AllowLine(const Exchange& exchange) {
-  return exchange.route.kind == RouteKind::kBroadcast ? "Allow: POST, OPTIONS\r\n"
-                                                      : "Allow: GET, HEAD, OPTIONS\r\n";
-}
-
-Outcome Refuse(Site& site, const Exchange& exchange, const Fault& fault, uint32_t retry_ms,
-               int64_t now_ns, std::string* out) {
-  site.counters().refusals(fault.refusal).Add();
-  ReplyHead head = HeadOf(site, exchange, now_ns);
-  head.status = HttpStatus(fault.refusal);
-  std::string lines;
-  if (fault.refusal == Refusal::kKeyMissing) {
-    lines = "WWW-Authenticate: Bearer realm=\"sluice\"\r\n";
-  } else if (fault.refusal == Refusal::kKeyWrong) {
-    lines = "WWW-Authenticate: Bearer realm=\"sluice\", error=\"invalid_token\"\r\n";
-  } else if (fault.refusal == Refusal::kMethodNotAllowed) {
-    lines = AllowLine(exchange);
-  } else if (head.status == 503 || head.status == 429) {
-    lines = "Retry-After: ";
-    AppendNumber(&lines, std::max<uint32_t>(1, (retry_ms + 999) / 1'000));
-    lines.append("\r\n");
-  }
-  head.extra_lines = lines;
-  std::string envelope;
-  AppendFaultEnvelope(&envelope, fault);
-  AppendReply(out, head, envelope);
-  return OutcomeOf(exchange);
-}
-
-std::optional<Fault> CheckBody(const Site& site, const Exchange& exchange, std::string_view body) {
-  if (exchange.body_kind == BodyKind::kJson) {
-    if (const auto fault = CheckJson(body, site.options().json_depth_max)) {
-      return Fault(Refusal::kInvalidJson, fault->Describe(body));
-    }
-  } else if (const auto offset = FindInvalidUtf8(body)) {
-    return Fault(Refusal::kInvalidUtf8, "at byte " + std::to_string(*offset) + " of " +
-                                            std::to_string(body.size()) + ": send UTF-8");
-  }
-  return std::nullopt;
-}
-
-Fault PublishFault(const Site& site, Refusal refusal) {
-  switch (refusal) {
-    case Refusal::kFrameTooLarge:
-      return {refusal, "with its data: lines the event is longer than " +
-                           std::to_string(site.options().frame_bytes_max) +
-                           " bytes (event.frame_bytes_max)"};
-    case Refusal::kRingFull:
-      return {refusal, "nothing was published: send it again after Retry-After seconds"};
-    default:
-      return {refusal, "nothing was published: send it again later"};
-  }
-}
-
-Outcome AnswerBroadcast(Site& site, const Exchange& exchange, std::string_view body, int64_t now_ns,
-                        std::string* out) {
-  if (const auto fault = CheckBody(site, exchange, body)) {
-    return Refuse(site, exchange, *fault, 0, now_ns, out);
-  }
-  const PublishResult result = site.services().publisher->Publish({body, exchange.event_name});
-  if (result.refusal) {
-    return Refuse(site, exchange, PublishFault(site, *result.refusal), kBusyRetryMs, now_ns, out);
-  }
-  site.counters().publishes_total.Add();
-  site.counters().publish_bytes_total.Add(body.size());
-  // A buffer that stays: one thread answers for a site, and this is the path of every publish.
-  thread_local std::string reply;
-  reply.assign("{\"success\":true,\"code\":200,\"data\":{\"id\":\"");
-  AppendJsonEscaped(&reply, result.id);
-  reply.append("\",\"subscribers\":");
-  AppendNumber(&reply, result.subscribers);
-  reply.append("}}");
-  AppendReply(out, HeadOf(site, exchange, now_ns), reply);
-  return OutcomeOf(exchange);
-}
 
 // A reader that retries by itself is told within a stream, as any status but 200 would end it for
 // good; everyone else gets the status.
@@ -173,6 +81,49 @@ Outcome AnswerReady(Site& site, const Exchange& exchange, int64_t now_ns, std::s
 
 }  // namespace
 
+ReplyHead HeadOf(Site& site, const Exchange& exchange, int64_t now_ns) {
+  ReplyHead head;
+  head.date_line = site.DateLine(now_ns);
+  head.cors_lines = exchange.cors_lines;
+  head.closes = exchange.closes;
+  head.is_http10 = exchange.is_http10;
+  head.omits_body = exchange.is_head;
+  return head;
+}
+
+Outcome OutcomeOf(const Exchange& exchange) {
+  return exchange.closes ? Outcome::kClose : Outcome::kKeep;
+}
+
+std::string_view AllowLine(const Exchange& exchange) {
+  return IsPublish(exchange.route.kind) ? "Allow: POST, OPTIONS\r\n"
+                                        : "Allow: GET, HEAD, OPTIONS\r\n";
+}
+
+Outcome Refuse(Site& site, const Exchange& exchange, const Fault& fault, uint32_t retry_ms,
+               int64_t now_ns, std::string* out) {
+  site.counters().refusals(fault.refusal).Add();
+  ReplyHead head = HeadOf(site, exchange, now_ns);
+  head.status = HttpStatus(fault.refusal);
+  std::string lines;
+  if (fault.refusal == Refusal::kKeyMissing) {
+    lines = "WWW-Authenticate: Bearer realm=\"sluice\"\r\n";
+  } else if (fault.refusal == Refusal::kKeyWrong) {
+    lines = "WWW-Authenticate: Bearer realm=\"sluice\", error=\"invalid_token\"\r\n";
+  } else if (fault.refusal == Refusal::kMethodNotAllowed) {
+    lines = AllowLine(exchange);
+  } else if (head.status == 503 || head.status == 429) {
+    lines = "Retry-After: ";
+    AppendNumber(&lines, std::max<uint32_t>(1, (retry_ms + 999) / 1'000));
+    lines.append("\r\n");
+  }
+  head.extra_lines = lines;
+  std::string envelope;
+  AppendFaultEnvelope(&envelope, fault);
+  AppendReply(out, head, envelope);
+  return OutcomeOf(exchange);
+}
+
 Outcome AnswerFault(Site& site, const Exchange& exchange, const Fault& fault, int64_t now_ns,
                     std::string* out) {
   return Refuse(site, exchange, fault, kBusyRetryMs, now_ns, out);
@@ -184,7 +135,10 @@ Outcome Answer(Site& site, const Exchange& exchange, std::string_view body, int6
   if (exchange.is_options) return AnswerOptions(site, exchange, now_ns, out);
   switch (exchange.route.kind) {
     case RouteKind::kBroadcast:
-      return AnswerBroadcast(site, exchange, body, now_ns, out);
+    case RouteKind::kPublish:
+      return AnswerPublish(site, exchange, body, now_ns, out);
+    case RouteKind::kPublishEvents:
+      return AnswerPublishEvents(site, exchange, body, now_ns, out);
     case RouteKind::kStream:
       return AnswerStream(site, exchange, now_ns, out);
     case RouteKind::kStats:

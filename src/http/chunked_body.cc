@@ -30,6 +30,12 @@ void ChunkedBody::Begin(uint64_t body_bytes_max) {
   body_bytes_max_ = body_bytes_max;
 }
 
+void ChunkedBody::BeginEndless() {
+  // No stream gets that far; and a size with one digit more still fits 64 bits.
+  Begin(uint64_t{1} << 59);
+  is_endless_ = true;
+}
+
 size_t ChunkedBody::Take(std::string_view bytes, std::string* body) {
   size_t used = 0;
   while (used < bytes.size() && state_ != State::kDone && !fault_) {
@@ -67,6 +73,7 @@ void ChunkedBody::TakeSizeDigit(int digit) {
 void ChunkedBody::EndSize() {
   is_last_ = chunk_bytes_ == 0;
   body_bytes_ += chunk_bytes_;
+  if (is_endless_) framing_bytes_ = 0;
   state_ = is_last_ ? State::kTrailerFirst : State::kData;
 }
 

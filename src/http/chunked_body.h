@@ -25,6 +25,8 @@ class ChunkedBody {
   static constexpr uint32_t kFramingBytesMax = 16 * 1024;
 
   void Begin(uint64_t body_bytes_max);
+  // Of a stream: no bound in all, and kFramingBytesMax for each chunk.
+  void BeginEndless();
   // Decodes from `bytes` and returns how many were used: all, or up to the body's end or a fault.
   // Data is appended to `body`, or dropped if that is null.
   size_t Take(std::string_view bytes, std::string* body);
@@ -58,6 +60,7 @@ class ChunkedBody {
 
   State state_ = State::kDone;
   bool is_last_ = false;
+  bool is_endless_ = false;
   uint32_t framing_bytes_ = 0;
   uint64_t chunk_bytes_ = 0;  // still to come
   uint64_t body_bytes_ = 0;   // declared by the sizes so far

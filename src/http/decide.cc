@@ -1,16 +1,14 @@
 // What the head of a request decides.
-#include "base/utf8.h"
 #include "http/authority.h"
 #include "http/exchange.h"
+#include "http/stream_target.h"
 #include "http/target.h"
 
 namespace sluice::http {
 namespace {
 
-constexpr size_t kEventNameBytesMax = 256;
-
 std::optional<Fault> CheckMethod(const Exchange& exchange, Method method) {
-  const bool takes_post = exchange.route.kind == RouteKind::kBroadcast;
+  const bool takes_post = IsPublish(exchange.route.kind);
   const bool is_taken =
       method == Method::kOptions ||
       (takes_post ? method == Method::kPost : method == Method::kGet || method == Method::kHead);
@@ -19,35 +17,43 @@ std::optional<Fault> CheckMethod(const Exchange& exchange, Method method) {
                takes_post ? "this path takes POST" : "this path takes GET and HEAD");
 }
 
-std::optional<Fault> TakeEventName(std::string_view query, Exchange* exchange) {
-  if (query.empty()) return std::nullopt;
-  switch (FindInQuery(query, "event", &exchange->event_name)) {
-    case QueryFind::kMalformed:
-      return Fault(Refusal::kInvalidParameter,
-                   "the query has a '%' without two hexadecimal digits after it");
-    case QueryFind::kTwice:
-      return Fault(Refusal::kInvalidParameter, "the parameter event may stand only once");
-    case QueryFind::kAbsent:
-    case QueryFind::kFound:
-      break;
+PublishForm FormOf(RouteKind kind) {
+  switch (kind) {
+    case RouteKind::kPublish:
+      return PublishForm::kTopics;
+    case RouteKind::kPublishEvents:
+      return PublishForm::kEvents;
+    default:
+      return PublishForm::kBroadcast;
   }
-  return CheckEventName(exchange->event_name);
 }
 
-std::optional<Fault> DecideBroadcast(Site& site, const PeerFacts& peer, const RequestHead& head,
-                                     const Target& target, Exchange* exchange) {
+std::optional<Fault> DecidePublish(Site& site, const PeerFacts& peer, const RequestHead& head,
+                                   const Target& target, std::optional<std::string_view> topic,
+                                   Exchange* exchange) {
+  const PublishForm form = FormOf(exchange->route.kind);
   if (!head.has_length && !head.is_chunked) {
     exchange->closes = true;  // whatever follows may be the body it should have announced
     return Fault(Refusal::kLengthRequired, "send a Content-Length, or a chunked body");
   }
+  // Looked at first, told second: a stream of lines is framed as one even if it is refused.
+  auto wrong_type = CheckMediaType(head.content_type, head.content_encoding,
+                                   form == PublishForm::kEvents, &exchange->body_kind);
   if (auto fault = CheckAuthority(head, target, site.keys(), site.options().keyless_publish,
                                   peer.is_loopback)) {
     return fault;
   }
-  if (auto fault = CheckMediaType(head.content_type, head.content_encoding, &exchange->body_kind)) {
+  if (wrong_type) return wrong_type;
+  if (auto fault = ReadPublishTarget(form, topic.value_or(""), target.query, head,
+                                     site.options().topics_per_event_max, &exchange->publish)) {
     return fault;
   }
-  return TakeEventName(target.query, exchange);
+  if (exchange->body_kind == BodyKind::kLines &&
+      exchange->publish.once_by == PublishOnce::By::kKey) {
+    return Fault(Refusal::kInvalidIdempotencyKey,
+                 "one Idempotency-Key cannot stand for a stream of lines: use idempotent=id");
+  }
+  return std::nullopt;
 }
 
 std::optional<Fault> DecideStats(Site& site, const PeerFacts& peer, const RequestHead& head,
@@ -73,27 +79,30 @@ std::optional<Fault> DecideStats(Site& site, const PeerFacts& peer, const Reques
   return std::nullopt;
 }
 
-// As it is written if it needs no decoding, which is nearly always.
+std::string WhatIsThere(const Site& site, bool is_admin_listener) {
+  if (is_admin_listener) return "this listener serves /stats, /healthz and /readyz";
+  const Options& options = site.options();
+  const std::string& stream = options.stream_paths.front();
+  return "streams are at " + stream + " and " + stream + "/TOPIC, publishes go to " +
+         options.broadcast_paths.front() + ", /publish/TOPIC and /publish";
+}
+
+// As it is written if it needs no decoding, which is nearly always; else decoded into `path`, which
+// the topic then points into.
 std::optional<Fault> FindRoute(Site& site, const PeerFacts& peer, const Target& target,
+                               std::string* path, std::optional<std::string_view>* topic,
                                Exchange* exchange) {
-  if (target.path.find('%') == std::string_view::npos) {
-    exchange->route = site.FindRoute(target.path, peer.is_admin_listener);
-  } else {
-    std::string path;
-    if (!PercentDecode(target.path, false, &path)) {
+  std::string_view decoded = target.path;
+  if (decoded.find('%') != std::string_view::npos) {
+    if (!PercentDecode(target.path, false, path)) {
       return Fault(Refusal::kBadRequest,
                    "the path has a '%' without two hexadecimal digits after it");
     }
-    exchange->route = site.FindRoute(path, peer.is_admin_listener);
+    decoded = *path;
   }
-  if (exchange->route.kind == RouteKind::kNone) {
-    return Fault(Refusal::kNotFound, peer.is_admin_listener
-                                         ? "this listener serves /stats, /healthz and /readyz"
-                                         : "streams are at " + site.options().stream_paths.front() +
-                                               ", publishes go to " +
-                                               site.options().broadcast_paths.front());
-  }
-  return std::nullopt;
+  exchange->route = site.FindRoute(decoded, peer.is_admin_listener, topic);
+  if (exchange->route.kind != RouteKind::kNone) return std::nullopt;
+  return Fault(Refusal::kNotFound, WhatIsThere(site, peer.is_admin_listener));
 }
 
 bool NamesETag(std::string_view if_none_match, std::string_view etag) {
@@ -112,12 +121,20 @@ std::optional<Fault> DecideRoute(Site& site, const PeerFacts& peer, const Reques
   }
   // "OPTIONS *" asks about the server as a whole.
   if (target.path == "*" && head.method == Method::kOptions) return std::nullopt;
-  if (auto fault = FindRoute(site, peer, target, exchange)) return fault;
+  std::string path;
+  std::optional<std::string_view> topic;
+  if (auto fault = FindRoute(site, peer, target, &path, &topic, exchange)) return fault;
   if (auto fault = CheckMethod(*exchange, head.method)) return fault;
   if (head.method == Method::kOptions) return std::nullopt;
   switch (exchange->route.kind) {
     case RouteKind::kBroadcast:
-      return DecideBroadcast(site, peer, head, target, exchange);
+    case RouteKind::kPublish:
+    case RouteKind::kPublishEvents:
+      return DecidePublish(site, peer, head, target, topic, exchange);
+    case RouteKind::kStream:
+      exchange->stream = StreamRequest{};
+      return ReadStreamTarget(topic, target.query, head, site.options().topics_per_subscription_max,
+                              &exchange->stream);
     case RouteKind::kStats:
       return DecideStats(site, peer, head, target, exchange);
     case RouteKind::kAsset:
@@ -129,29 +146,6 @@ std::optional<Fault> DecideRoute(Site& site, const PeerFacts& peer, const Reques
 }
 
 }  // namespace
-
-std::optional<Fault> CheckEventName(std::string_view name) {
-  const auto invalid = [](std::string detail) {
-    return Fault(Refusal::kInvalidEventName, std::move(detail));
-  };
-  if (name.empty()) return std::nullopt;
-  if (name.size() > kEventNameBytesMax) {
-    return invalid("an event name has 256 bytes at most, this one has " +
-                   std::to_string(name.size()));
-  }
-  if (name.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) {
-    return invalid("an event name is one line: CR, LF and NUL cannot stand in it");
-  }
-  if (Utf8ValidPrefix(name) != name.size()) return invalid("an event name is UTF-8");
-  if (name.starts_with("sluice.")) {
-    return invalid("names that begin with sluice. are the gateway's own");
-  }
-  if (name == "error" || name == "open") {
-    return invalid("EventSource fires \"" + std::string(name) +
-                   "\" itself: choose another event name");
-  }
-  return std::nullopt;
-}
 
 void Decide(Site& site, const PeerFacts& peer, const RequestHead& head, Exchange* exchange) {
   exchange->route = Route{};
@@ -165,8 +159,7 @@ void Decide(Site& site, const PeerFacts& peer, const RequestHead& head, Exchange
   exchange->is_not_modified = false;
   exchange->body_kind = BodyKind::kJson;
   exchange->cors_lines = site.cors().Lines(head.origin);
-  exchange->event_name.clear();
-  exchange->stream = StreamRequest{};
+  exchange->publish.Clear();
   exchange->fault = DecideRoute(site, peer, head, exchange);
 }
 

@@ -15,6 +15,7 @@
 
 #include "http/fault.h"
 #include "http/media_type.h"
+#include "http/publish_target.h"
 #include "http/request_head.h"
 #include "http/services.h"
 #include "http/session.h"
@@ -34,8 +35,8 @@ struct Exchange {
   bool is_not_modified = false;
   BodyKind body_kind = BodyKind::kJson;
   std::string_view cors_lines;
-  std::string event_name;      // its memory is used again
-  StreamRequest stream;
+  PublishTarget publish;       // of a publish; its memory is used again
+  StreamRequest stream;        // of a stream
   std::optional<Fault> fault;  // known before the body: the body is then read over
 };
 
@@ -51,8 +52,5 @@ Outcome Answer(Site& site, const Exchange& exchange, std::string_view body, int6
 // Appends the reply of a fault that came after Decide, or without one.
 Outcome AnswerFault(Site& site, const Exchange& exchange, const Fault& fault, int64_t now_ns,
                     std::string* out);
-
-// A name that could forge lines of the stream, or that EventSource uses itself.
-std::optional<Fault> CheckEventName(std::string_view name);
 
 }  // namespace sluice::http

@@ -52,6 +52,16 @@ std::string_view Explanation(Refusal refusal) {
       return "the gateway is stopping, come back in a moment";
     case Refusal::kStarting:
       return "the gateway is starting, come back in a moment";
+    case Refusal::kInvalidTopic:
+      return "this is no topic";
+    case Refusal::kInvalidEvent:
+      return "this is no event";
+    case Refusal::kInvalidIdempotencyKey:
+      return "this idempotency key cannot be used";
+    case Refusal::kIdempotencyKeyReused:
+      return "this idempotency key was used for another publish";
+    case Refusal::kBatchTooLarge:
+      return "these events are too many for one publish";
   }
   return "refused";
 }

@@ -46,7 +46,8 @@ std::optional<Fault> CheckCharset(std::string_view parameters) {
 }  // namespace
 
 std::optional<Fault> CheckMediaType(std::string_view content_type,
-                                    std::string_view content_encoding, BodyKind* kind) {
+                                    std::string_view content_encoding, bool takes_events,
+                                    BodyKind* kind) {
   *kind = BodyKind::kJson;
   if (!content_encoding.empty()) {
     return Unsupported("send the body without a Content-Encoding, not as " +
@@ -56,11 +57,21 @@ std::optional<Fault> CheckMediaType(std::string_view content_type,
   if (content_type.empty() || content_type == "application/json") return std::nullopt;
   const size_t type_bytes = std::min(content_type.find(';'), content_type.size());
   const std::string type = Lower(Trim(content_type.substr(0, type_bytes)));
-  if (type == "text/plain" || type == "application/octet-stream") {
+  if (type == "application/x-ndjson" || type == "application/ndjson") {
+    if (!takes_events) {
+      return Unsupported("this path takes one event: send " + type + " to /publish");
+    }
+    *kind = BodyKind::kLines;
+  } else if (type == "text/plain" || type == "application/octet-stream") {
+    if (takes_events) {
+      return Unsupported("send application/json or application/x-ndjson; text: /publish/TOPIC");
+    }
     *kind = BodyKind::kText;
   } else if (type != "application/x-www-form-urlencoded" && !type.ends_with("/json") &&
              !type.ends_with("+json")) {
-    return Unsupported("send application/json, or text/plain for any other text, not " + type);
+    return Unsupported(
+        takes_events ? "send application/json or application/x-ndjson, not " + type
+                     : "send application/json, or text/plain for any other text, not " + type);
   }
   return CheckCharset(content_type.substr(type_bytes));
 }

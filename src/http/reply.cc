@@ -37,6 +37,8 @@ std::string_view ReasonPhrase(int status) {
       return "Unsupported Media Type";
     case 417:
       return "Expectation Failed";
+    case 422:
+      return "Unprocessable Content";
     case 429:
       return "Too Many Requests";
     case 431:
@@ -99,6 +101,19 @@ void AppendStreamHead(std::string* out, const ReplyHead& head) {
       "Cache-Control: no-cache, no-store, no-transform\r\n"
       "X-Accel-Buffering: no\r\n");
   out->append(head.cors_lines).append("Connection: close\r\n\r\n");
+}
+
+void AppendLinesHead(std::string* out, const ReplyHead& head) {
+  AppendStatusLine(out, 200);
+  out->append(head.date_line);
+  out->append(
+      "Content-Type: application/x-ndjson\r\n"
+      "Cache-Control: no-store\r\n"
+      "X-Accel-Buffering: no\r\n");
+  if (!head.is_http10) out->append("Transfer-Encoding: chunked\r\n");
+  out->append(head.cors_lines);
+  if (head.closes) out->append("Connection: close\r\n");
+  out->append("\r\n");
 }
 
 void AppendFaultEnvelope(std::string* out, const Fault& fault) {

@@ -29,6 +29,9 @@ void AppendReply(std::string* out, const ReplyHead& head, std::string_view body)
 // The head of a stream: no length, ended by close.
 void AppendStreamHead(std::string* out, const ReplyHead& head);
 
+// The head of the replies to a stream of lines: chunked, or ended by close (HTTP/1.0).
+void AppendLinesHead(std::string* out, const ReplyHead& head);
+
 // {"success":false,"code":...,"message":"...","error":"...","detail":"..."}
 void AppendFaultEnvelope(std::string* out, const Fault& fault);
 

@@ -109,6 +109,14 @@ int TakeField(Parse& parse, std::string_view value) {
         return TakeOnce(parse, value, &head.authorization, &head.has_authorization);
       }
       if (is("if-none-match")) head.if_none_match = value;
+      if (is("last-event-id")) {
+        return TakeOnce(parse, value, &head.last_event_id, &head.has_last_event_id);
+      }
+      break;
+    case 15:
+      if (is("idempotency-key")) {
+        return TakeOnce(parse, value, &head.idempotency_key, &head.has_idempotency_key);
+      }
       break;
     case 16:
       // The first that is no identity is the one to complain about.

@@ -33,10 +33,14 @@ struct RequestHead {
   std::string_view content_type;
   std::string_view content_encoding;
   std::string_view if_none_match;
+  std::string_view last_event_id;
+  std::string_view idempotency_key;
   bool has_host = false;
   bool has_origin = false;
   bool has_authorization = false;
   bool has_content_type = false;
+  bool has_last_event_id = false;
+  bool has_idempotency_key = false;
 
   bool accepts_event_stream = false;  // names text/event-stream; */* is no event-stream reader
   bool is_preflight = false;          // has Access-Control-Request-Method

@@ -6,26 +6,43 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/reason.h"
 #include "event/event.h"
+#include "event/frame.h"
 #include "event/subscription.h"
 
 namespace sluice::http {
 
+// What makes a publish that is sent again happen once.
+struct PublishOnce {
+  enum class By : uint8_t { kNothing, kKey, kEventIds };
+  By by = By::kNothing;
+  std::string_view key = {};  // of kKey: for all events of the call together
+};
+
 struct PublishResult {
-  std::optional<Refusal> refusal;  // kRingFull, kFrameTooLarge, kDraining; else it was accepted
-  std::string id;                  // the event's `id:`
-  uint64_t subscribers = 0;        // connected at acceptance, all shards: an estimate
+  // Nothing was published: kRingFull, kFrameTooLarge, kBatchTooLarge, kIdempotencyKeyReused,
+  // kDraining. Else all events have their place.
+  std::optional<Refusal> refusal;
+  size_t refused_event = 0;     // which one, of kFrameTooLarge and kIdempotencyKeyReused
+  uint64_t first_sequence = 0;  // the first event's; the others follow it
+  uint64_t subscribers = 0;     // connected at acceptance, all shards: an estimate
+  size_t replays = 0;  // how many of the events had been published before, and were not now
 };
 
 class Publisher {
  public:
   virtual ~Publisher() = default;
-  // `event` is valid (checked by the caller). An accepted event reaches every live subscriber.
-  virtual PublishResult Publish(const Event& event) = 0;
+  // All of the events or none. They are valid (checked by the caller); with kEventIds each has an
+  // id. An accepted event reaches every live subscriber that asks for it. A repeat of what was
+  // accepted before, told by `once`, gets the first result and publishes nothing.
+  virtual PublishResult Publish(std::span<const Event> events, const PublishOnce& once) = 0;
+  // Of the ids of events that bring none.
+  virtual const Epoch& epoch() const = 0;
 };
 
 // What a subscriber asks for.

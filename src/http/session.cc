@@ -5,8 +5,10 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "http/answer_parts.h"
 #include "http/chunked_body.h"
 #include "http/exchange.h"
+#include "http/publish_lines.h"
 
 namespace sluice::http {
 namespace {
@@ -30,22 +32,27 @@ void Recycle(std::string* buffer) {
 struct Session::State {
   explicit State(Site& its_site) : site(its_site) {}
 
-  enum class Phase : uint8_t { kHead, kBody, kChunked };
+  enum class Phase : uint8_t { kHead, kBody, kChunked, kLines };
 
   // Each takes what it can of `bytes` and returns how much that was; 0 asks for more.
   size_t Run(std::string_view bytes);
   size_t StepHead(std::string_view bytes);
   size_t StepBody(std::string_view bytes);
   size_t StepChunked(std::string_view bytes);
+  size_t StepLines(std::string_view bytes);
 
   void BeginBody(const RequestHead& head);
+  void BeginLines(const RequestHead& head);
+  void RunLines();
+  void SetLinesDeadline(uint64_t lines_before, bool was_within_line);
+  void EndLines(const std::optional<Fault>& fault);
+  void GoOn();
+  void MeetEnd();
   void Reply(std::string_view whole_body);
   void ReplyFault(const Fault& fault);
   void Finish(Outcome outcome);
   void Take(std::string_view bytes);
-  bool drops_body() const {
-    return exchange.fault.has_value() || exchange.route.kind != RouteKind::kBroadcast;
-  }
+  bool drops_body() const { return exchange.fault.has_value() || !IsPublish(exchange.route.kind); }
   size_t output_bytes() const { return output.size() - output_taken; }
 
   Site& site;
@@ -60,7 +67,9 @@ struct Session::State {
   HeadScan head_scan;
   Exchange exchange;
   uint64_t body_bytes_left = 0;
+  bool is_chunked = false;
   ChunkedBody chunked;
+  PublishLines lines;
 
   std::string held;  // received and not yet parsed: an unfinished head, or what waits for Resume
   std::string body;  // of a request whose body came in pieces
@@ -79,9 +88,10 @@ size_t Session::State::Run(std::string_view bytes) {
       break;
     }
     const std::string_view rest = bytes.substr(used);
-    const size_t step = phase == Phase::kHead   ? StepHead(rest)
-                        : phase == Phase::kBody ? StepBody(rest)
-                                                : StepChunked(rest);
+    const size_t step = phase == Phase::kHead    ? StepHead(rest)
+                        : phase == Phase::kBody  ? StepBody(rest)
+                        : phase == Phase::kLines ? StepLines(rest)
+                                                 : StepChunked(rest);
     if (step == 0) break;
     used += step;
   }
@@ -113,6 +123,7 @@ size_t Session::State::StepHead(std::string_view bytes) {
 }
 
 void Session::State::BeginBody(const RequestHead& head) {
+  if (exchange.body_kind == BodyKind::kLines) return BeginLines(head);
   const uint64_t body_bytes_max = site.options().body_bytes_max;
   if (head.content_length > body_bytes_max) {
     return ReplyFault(exchange.fault
@@ -130,6 +141,22 @@ void Session::State::BeginBody(const RequestHead& head) {
   phase = head.is_chunked ? Phase::kChunked : Phase::kBody;
   body_bytes_left = head.content_length;
   if (head.is_chunked) chunked.Begin(body_bytes_max);
+}
+
+void Session::State::BeginLines(const RequestHead& head) {
+  // The body may never end: a refusal does not wait for that.
+  if (exchange.fault) return ReplyFault(*exchange.fault);
+  if (head.is_http10) exchange.closes = true;
+  if (head.expects_continue && !head.is_http10) output.append("HTTP/1.1 100 Continue\r\n\r\n");
+  AppendLinesHead(&output, HeadOf(site, exchange, now_ns));
+  site.counters().publish_streams_total.Add();
+  phase = Phase::kLines;
+  is_chunked = head.is_chunked;
+  body_bytes_left = head.content_length;
+  if (is_chunked) chunked.BeginEndless();
+  lines.Begin(!head.is_http10);
+  deadline_ns = now_ns + site.options().idle_timeout_ms * kNsPerMs;
+  if (!is_chunked && body_bytes_left == 0) EndLines(std::nullopt);
 }
 
 size_t Session::State::StepBody(std::string_view bytes) {
@@ -154,6 +181,63 @@ size_t Session::State::StepChunked(std::string_view bytes) {
     Reply(body);
   }
   return used;
+}
+
+size_t Session::State::StepLines(std::string_view bytes) {
+  const bool was_within_line = lines.is_within_line();
+  const uint64_t lines_before = lines.lines();
+  size_t used = 0;
+  if (is_chunked) {
+    used = chunked.Take(bytes, lines.pending());
+  } else {
+    used = std::min<uint64_t>(bytes.size(), body_bytes_left);
+    lines.pending()->append(bytes.substr(0, used));
+    body_bytes_left -= used;
+  }
+  RunLines();
+  SetLinesDeadline(lines_before, was_within_line);
+  return used;
+}
+
+// What is pending is published as far as it goes; then the framing's end, good or bad, is met.
+void Session::State::RunLines() {
+  const bool is_end = is_chunked ? chunked.is_done() : body_bytes_left == 0;
+  switch (lines.Run(site, exchange, is_end, &output, output_taken)) {
+    case PublishLines::Progress::kNoRoom:
+      next = Next::kWaitsForRoom;
+      return;
+    case PublishLines::Progress::kPaused:
+      next = Next::kPaused;
+      site.counters().pauses_total.Add();
+      return;
+    case PublishLines::Progress::kClosing:
+      exchange.closes = true;
+      return EndLines(Fault(Refusal::kDraining, "this line was not published, nor any after it"));
+    case PublishLines::Progress::kAll:
+      break;
+  }
+  if (is_chunked && chunked.fault()) {
+    exchange.closes = true;
+    EndLines(chunked.fault());
+  } else if (is_end) {
+    EndLines(std::nullopt);
+  }
+}
+
+// A line has the time of a request, from its first byte; between lines the idle time runs.
+void Session::State::SetLinesDeadline(uint64_t lines_before, bool was_within_line) {
+  if (phase != Phase::kLines) return;
+  const Options& options = site.options();
+  if (next == Next::kPaused || !lines.is_within_line()) {
+    deadline_ns = now_ns + options.idle_timeout_ms * kNsPerMs;
+  } else if (!was_within_line || lines.lines() != lines_before) {
+    deadline_ns = now_ns + options.request_timeout_ms * kNsPerMs;
+  }
+}
+
+void Session::State::EndLines(const std::optional<Fault>& fault) {
+  lines.End(site, fault, &output);
+  Finish(OutcomeOf(exchange));
 }
 
 void Session::State::Reply(std::string_view whole_body) {
@@ -185,20 +269,37 @@ void Session::State::Finish(Outcome outcome) {
 }
 
 void Session::State::Take(std::string_view bytes) {
-  if (next == Next::kPaused) {
+  if (next == Next::kPaused || next == Next::kWaitsForRoom) {
     held.append(bytes);
     return;
   }
   if (held.empty()) {
     const size_t used = Run(bytes);
-    if (next == Next::kReceive || next == Next::kPaused) held.assign(bytes.substr(used));
+    if (next != Next::kClose && next != Next::kStream) held.assign(bytes.substr(used));
   } else {
     held.append(bytes);
     held.erase(0, Run(held));
     if (held.empty()) Recycle(&held);
   }
-  if (has_ended && next == Next::kReceive) next = Next::kClose;
+  if (has_ended && next == Next::kReceive) MeetEnd();
   if (next == Next::kClose || next == Next::kStream) Recycle(&held);
+}
+
+// The peer sends nothing more, and all that it sent has been looked at.
+void Session::State::MeetEnd() {
+  next = Next::kClose;
+  if (phase != Phase::kLines) return;
+  exchange.closes = true;
+  if (!lines.is_within_line()) return EndLines(std::nullopt);
+  EndLines(Fault(Refusal::kBadRequest, "the body ended within a line, which was not published"));
+}
+
+// After a pause, or with room on the ring again: what was held back comes first.
+void Session::State::GoOn() {
+  next = Next::kReceive;
+  deadline_ns = now_ns + site.options().idle_timeout_ms * kNsPerMs;
+  if (phase == Phase::kLines) RunLines();
+  if (next == Next::kReceive) Take({});
 }
 
 Session::Session(Site& site) : state_(std::make_unique<State>(site)) {}
@@ -207,6 +308,7 @@ Session::~Session() = default;
 void Session::Begin(const PeerFacts& peer, int64_t now_ns) {
   State& s = *state_;
   s.peer = peer;
+  if (s.phase == State::Phase::kLines) s.lines.Begin(false);
   s.phase = State::Phase::kHead;
   s.next = Next::kReceive;
   s.is_in_request = false;
@@ -232,17 +334,45 @@ void Session::ReceiveEnd(int64_t now_ns) {
   s.now_ns = now_ns;
   s.has_ended = true;
   // Whole requests have their replies by now, unless paused; an unfinished one cannot be answered.
-  if (s.next == Next::kReceive) s.next = Next::kClose;
+  if (s.next == Next::kReceive) s.MeetEnd();
 }
 
 void Session::Resume(int64_t now_ns) {
   State& s = *state_;
-  if (s.next != Next::kPaused) return;
+  const bool is_summed = s.phase == State::Phase::kLines && s.lines.is_lagging();
+  if (s.next != Next::kPaused && !is_summed) return;
   SLUICE_CHECK(s.output_bytes() == 0);
   s.now_ns = now_ns;
-  s.next = Next::kReceive;
-  s.deadline_ns = now_ns + s.site.options().idle_timeout_ms * kNsPerMs;
-  s.Take({});
+  if (is_summed) {
+    s.lines.set_is_lagging(false);
+    s.lines.TellSum(&s.output);
+  }
+  if (s.next == Next::kPaused) s.GoOn();
+}
+
+void Session::RetryRoom(int64_t now_ns) {
+  State& s = *state_;
+  if (s.next != Next::kWaitsForRoom) return;
+  s.now_ns = now_ns;
+  s.GoOn();
+}
+
+bool Session::OnOutputHeld(int64_t now_ns) {
+  State& s = *state_;
+  if (s.phase != State::Phase::kLines || s.next == Next::kClose) return false;
+  s.lines.set_is_lagging(true);
+  s.now_ns = now_ns;
+  if (s.next == Next::kPaused) s.GoOn();
+  return sums_up_replies();
+}
+
+bool Session::EndLines(int64_t now_ns) {
+  State& s = *state_;
+  if (s.phase != State::Phase::kLines || s.next == Next::kClose) return false;
+  s.now_ns = now_ns;
+  s.exchange.closes = true;
+  s.EndLines(Fault(Refusal::kDraining, "no line from this one on was published"));
+  return true;
 }
 
 std::string_view Session::output() const {
@@ -277,6 +407,13 @@ void Session::OnDeadline(int64_t now_ns) {
   State& s = *state_;
   if (now_ns < deadline_ns()) return;
   s.now_ns = now_ns;
+  if (s.phase == State::Phase::kLines) {
+    s.exchange.closes = true;
+    if (!s.lines.is_within_line()) return s.EndLines(std::nullopt);
+    return s.EndLines(Fault(Refusal::kRequestTimeout,
+                            "a line has " + std::to_string(s.site.options().request_timeout_ms) +
+                                " ms from its first byte (http.request_timeout)"));
+  }
   if (s.next == Next::kReceive && s.is_in_request) {
     if (s.phase == State::Phase::kHead) {
       s.exchange = Exchange{};
@@ -288,6 +425,10 @@ void Session::OnDeadline(int64_t now_ns) {
                                        " ms in all (http.request_timeout)"});
   }
   s.next = Next::kClose;
+}
+
+bool Session::sums_up_replies() const {
+  return state_->phase == State::Phase::kLines && state_->lines.is_lagging();
 }
 
 bool Session::is_idle() const {

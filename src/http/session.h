@@ -23,10 +23,12 @@ namespace sluice::http {
 class Site;  // what all sessions of a shard share: routes, keys, CORS, page, counters (site.h)
 
 enum class Next : uint8_t {
-  kReceive,  // send output() if any, and read on
-  kPaused,   // send output(); call Resume once all of it is taken
-  kStream,   // send output() (the stream's head, whole) and attach to the channel
-  kClose,    // send output(), then end: shutdown, discard what still comes, close
+  kReceive,       // send output() if any, and read on
+  kPaused,        // send output(); call Resume once all of it is taken
+  kWaitsForRoom,  // the ring is full: send output() if any, read no more, and call RetryRoom in a
+                  // later turn of the loop, until this changes
+  kStream,        // send output() (the stream's head, whole) and attach to the channel
+  kClose,         // send output(), then end: shutdown, discard what still comes, close
 };
 
 struct PeerFacts {
@@ -47,6 +49,13 @@ class Session {
   void ReceiveEnd(int64_t now_ns);
   // All output was taken: parses what was held back while paused.
   void Resume(int64_t now_ns);
+  // kWaitsForRoom: publishes what was held back, if there is room now.
+  void RetryRoom(int64_t now_ns);
+  // The peer does not take output() now. True if it is to be read from all the same: a stream of
+  // lines, whose replies are then summed up.
+  bool OnOutputHeld(int64_t now_ns);
+  // The gateway stops: a stream of lines ends here (true); anything else goes on to its own end.
+  bool EndLines(int64_t now_ns);
 
   // Reply bytes to be sent, and how many of them the peer has taken.
   std::string_view output() const;
@@ -61,6 +70,8 @@ class Session {
   void OnDeadline(int64_t now_ns);
   // True between requests with nothing to send: may be closed without harm.
   bool is_idle() const;
+  // See OnOutputHeld.
+  bool sums_up_replies() const;
 
  private:
   struct State;

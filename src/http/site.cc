@@ -32,10 +32,12 @@ Site::Site(const Options& options, const PublishKeys& keys, Services services)
       cors_(options.cors_origins),
       services_(services),
       head_bounds_{options.header_bytes_max, options.target_bytes_max},
+      event_reader_(options),
       wall_seconds_(WallSeconds) {
   for (const std::string& path : options.broadcast_paths) {
     routes_.push_back({path, {RouteKind::kBroadcast}});
   }
+  routes_.push_back({std::string(kPublishPath), {RouteKind::kPublishEvents}});
   for (const std::string& path : options.stream_paths) {
     routes_.push_back({path, {RouteKind::kStream}});
   }
@@ -47,7 +49,8 @@ Site::Site(const Options& options, const PublishKeys& keys, Services services)
   }
 }
 
-Route Site::FindRoute(std::string_view path, bool is_admin_listener) const {
+Route Site::FindRoute(std::string_view path, bool is_admin_listener,
+                      std::optional<std::string_view>* topic) const {
   for (const Entry& entry : routes_) {
     if (entry.path != path) continue;
     const RouteKind kind = entry.route.kind;
@@ -55,7 +58,26 @@ Route Site::FindRoute(std::string_view path, bool is_admin_listener) const {
         kind == RouteKind::kStats || kind == RouteKind::kHealthz || kind == RouteKind::kReadyz;
     return is_report || !is_admin_listener ? entry.route : Route{};
   }
-  return {};
+  return is_admin_listener ? Route{} : FindTopicRoute(path, topic);
+}
+
+// The longest path that `path` begins with, a "/" after it: what follows is the topic.
+Route Site::FindTopicRoute(std::string_view path, std::optional<std::string_view>* topic) const {
+  Route route;
+  size_t longest = 0;
+  for (const Entry& entry : routes_) {
+    const bool has_topics =
+        entry.route.kind == RouteKind::kStream || entry.route.kind == RouteKind::kPublishEvents;
+    const size_t bytes = entry.path.size();
+    if (!has_topics || bytes < longest || path.size() <= bytes + 1 || path[bytes] != '/' ||
+        !path.starts_with(entry.path)) {
+      continue;
+    }
+    longest = bytes;
+    *topic = path.substr(bytes + 1);
+    route.kind = entry.route.kind == RouteKind::kStream ? RouteKind::kStream : RouteKind::kPublish;
+  }
+  return route;
 }
 
 std::string_view Site::DateLine(int64_t now_ns) {

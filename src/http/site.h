@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/counter.h"
 #include "base/reason.h"
 #include "http/cors.h"
+#include "http/event_reader.h"
 #include "http/page.h"
 #include "http/publish_keys.h"
 #include "http/request_head.h"
@@ -22,7 +24,24 @@
 
 namespace sluice::http {
 
-enum class RouteKind : uint8_t { kNone, kStream, kBroadcast, kStats, kHealthz, kReadyz, kAsset };
+enum class RouteKind : uint8_t {
+  kNone,
+  kStream,
+  kBroadcast,      // an event without topics
+  kPublish,        // an event to the path's topic
+  kPublishEvents,  // events that say their topics themselves
+  kStats,
+  kHealthz,
+  kReadyz,
+  kAsset,
+};
+
+inline constexpr bool IsPublish(RouteKind kind) {
+  return kind == RouteKind::kBroadcast || kind == RouteKind::kPublish ||
+         kind == RouteKind::kPublishEvents;
+}
+
+inline constexpr std::string_view kPublishPath = "/publish";
 
 struct Route {
   RouteKind kind = RouteKind::kNone;
@@ -30,12 +49,16 @@ struct Route {
 };
 
 struct HttpCounters {
-  Counter requests_total;        // heads parsed
-  Counter received_bytes_total;  // of connections that are no stream yet
-  Counter publishes_total;       // accepted
-  Counter publish_bytes_total;   // bodies of those
-  Counter streams_total;         // admitted
-  Counter pauses_total;          // times a peer that did not take its replies was held back
+  Counter requests_total;         // heads parsed
+  Counter received_bytes_total;   // of connections that are no stream yet
+  Counter publishes_total;        // accepted
+  Counter publish_bytes_total;    // bodies of those
+  Counter replays_total;          // publishes sent again that got their first answer
+  Counter publish_streams_total;  // NDJSON publishes begun
+  Counter room_waits_total;       // times one of them waited for room on the ring
+  Counter replies_summed_total;   // its replies that were summed up, as nobody read them
+  Counter streams_total;          // admitted
+  Counter pauses_total;           // times a peer that did not take its replies was held back
   std::array<Counter, kRefusalCount> refusals_total;
 
   Counter& refusals(Refusal refusal) { return refusals_total[static_cast<size_t>(refusal)]; }
@@ -55,8 +78,11 @@ class Site {
   HttpCounters& counters() { return counters_; }
   const HttpCounters& counters() const { return counters_; }
 
-  // `path` is decoded. On the admin listener only the reports stand.
-  Route FindRoute(std::string_view path, bool is_admin_listener) const;
+  // `path` is decoded; `topic` is what of it stands behind the route's own, for those that have
+  // topics. On the admin listener only the reports stand.
+  Route FindRoute(std::string_view path, bool is_admin_listener,
+                  std::optional<std::string_view>* topic) const;
+  EventReader& event_reader() { return event_reader_; }
 
   // "Date: ...\r\n", made anew when a second has passed on the shard's clock.
   std::string_view DateLine(int64_t now_ns);
@@ -69,12 +95,15 @@ class Site {
     Route route;
   };
 
+  Route FindTopicRoute(std::string_view path, std::optional<std::string_view>* topic) const;
+
   const Options options_;
   const PublishKeys& keys_;
   const CorsPolicy cors_;
   const Services services_;
   const HeadBounds head_bounds_;
   std::vector<Entry> routes_;  // most wanted first
+  EventReader event_reader_;
   int64_t (*wall_seconds_)();
   int64_t date_second_ = INT64_MIN;
   std::string date_line_;

@@ -22,13 +22,6 @@ bool TakeScheme(std::string_view* text, std::string_view scheme) {
   return true;
 }
 
-bool IsPercentEncoded(std::string_view text) {
-  for (size_t i = text.find('%'); i != std::string_view::npos; i = text.find('%', i + 3)) {
-    if (text.size() - i < 3 || HexDigit(text[i + 1]) < 0 || HexDigit(text[i + 2]) < 0) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 bool SplitTarget(std::string_view text, Target* target) {
@@ -71,25 +64,44 @@ bool PercentDecode(std::string_view text, bool is_query, std::string* out) {
   return true;
 }
 
+bool IsPercentEncoded(std::string_view text) {
+  for (size_t i = text.find('%'); i != std::string_view::npos; i = text.find('%', i + 3)) {
+    if (text.size() - i < 3 || HexDigit(text[i + 1]) < 0 || HexDigit(text[i + 2]) < 0) return false;
+  }
+  return true;
+}
+
+bool TakePair(std::string_view* query, QueryPair* pair) {
+  if (query->empty()) return false;
+  const size_t pair_bytes = std::min(query->find('&'), query->size());
+  const std::string_view text = query->substr(0, pair_bytes);
+  query->remove_prefix(std::min(pair_bytes + 1, query->size()));
+  const size_t equals = std::min(text.find('='), text.size());
+  *pair = {text.substr(0, equals), text.substr(std::min(equals + 1, text.size()))};
+  return true;
+}
+
+std::optional<std::string_view> DecodedName(const QueryPair& pair, std::string* scratch) {
+  if (pair.name.find_first_of("%+") == std::string_view::npos) return pair.name;
+  scratch->clear();
+  if (!PercentDecode(pair.name, true, scratch)) return std::nullopt;
+  return *scratch;
+}
+
 QueryFind FindInQuery(std::string_view query, std::string_view name, std::string* value) {
   QueryFind found = QueryFind::kAbsent;
-  std::string decoded_name;  // stays within the small-string buffer for the names in use
+  std::string scratch;
   value->clear();
-  while (!query.empty()) {
-    const size_t pair_bytes = std::min(query.find('&'), query.size());
-    const std::string_view pair = query.substr(0, pair_bytes);
-    query.remove_prefix(std::min(pair_bytes + 1, query.size()));
-    const size_t equals = std::min(pair.find('='), pair.size());
-    const std::string_view encoded_value = pair.substr(std::min(equals + 1, pair.size()));
-    decoded_name.clear();
-    if (!PercentDecode(pair.substr(0, equals), true, &decoded_name)) return QueryFind::kMalformed;
-    if (decoded_name != name) {
-      if (!IsPercentEncoded(encoded_value)) return QueryFind::kMalformed;
+  for (QueryPair pair; TakePair(&query, &pair);) {
+    const auto its_name = DecodedName(pair, &scratch);
+    if (!its_name) return QueryFind::kMalformed;
+    if (*its_name != name) {
+      if (!IsPercentEncoded(pair.value)) return QueryFind::kMalformed;
       continue;
     }
     if (found == QueryFind::kFound) return QueryFind::kTwice;
     found = QueryFind::kFound;
-    if (!PercentDecode(encoded_value, true, value)) return QueryFind::kMalformed;
+    if (!PercentDecode(pair.value, true, value)) return QueryFind::kMalformed;
   }
   return found;
 }

@@ -6,6 +6,7 @@
 // Errors: false for what cannot be decoded: a '%' without two hexadecimal digits.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,9 +26,23 @@ bool SplitTarget(std::string_view text, Target* target);
 // standard).
 bool PercentDecode(std::string_view text, bool is_query, std::string* out);
 
+// True if every '%' has two hexadecimal digits after it.
+bool IsPercentEncoded(std::string_view text);
+
+// One of the name=value pairs that '&' joins in a query, still encoded; a name alone has the value
+// "".
+struct QueryPair {
+  std::string_view name;
+  std::string_view value;
+};
+// Takes the first pair off a query; false if there is none.
+bool TakePair(std::string_view* query, QueryPair* pair);
+// The pair's name decoded, in `scratch` if it has to be; nothing if it is malformed.
+std::optional<std::string_view> DecodedName(const QueryPair& pair, std::string* scratch);
+
 enum class QueryFind { kAbsent, kFound, kTwice, kMalformed };
-// Finds `name` among name=value pairs joined by '&'; a name alone has the value "". `value` is
-// overwritten. Any malformed pair makes the query malformed, whatever its name.
+// Finds `name` in a query; `value` is overwritten. Any malformed pair makes the query malformed,
+// whatever its name.
 QueryFind FindInQuery(std::string_view query, std::string_view name, std::string* value);
 
 }  // namespace sluice::http

@@ -1,6 +1,7 @@
 #include "shard/connections.h"
 
 #include <cerrno>
+#include <utility>
 
 #include "base/check.h"
 #include "event/aside.h"
@@ -115,29 +116,38 @@ void Connections::OnReceived(ConnectionId connection, std::span<const char> byte
 void Connections::AfterSession(ConnectionId connection, int64_t now_ns) {
   Connection* record = Find(connection);
   SessionSlot& slot = *sessions_[record->session];
+  if (is_closing_) slot.session.EndLines(now_ns);
   if (slot.session.next() == http::Next::kStream) return BeginStream(connection, now_ns);
+  if (slot.session.next() == http::Next::kWaitsForRoom) HoldForRoom(&slot);
   if (!slot.session.output().empty()) {
     if (!slot.is_replying && !slot.is_waiting) {
       slot.is_replying = true;
       replying_.push_back(record->session);
     }
-    timers_.Set(connection.slot,
-                slot.is_waiting ? slot.waits_until_ns : slot.session.deadline_ns());
+    // Its lines have ended: now it is a peer that does not take its replies, as any other.
+    if (slot.sums_up && !slot.session.sums_up_replies()) HoldReplies(&slot, now_ns);
+    timers_.Set(connection.slot, DueNs(slot));
     return;
   }
   AfterReply(&slot, now_ns);
 }
 
+int64_t Connections::DueNs(const SessionSlot& slot) const {
+  return slot.is_waiting && !slot.sums_up ? slot.waits_until_ns : slot.session.deadline_ns();
+}
+
 // All output has been taken by the socket.
 void Connections::AfterReply(SessionSlot* slot, int64_t now_ns) {
   const ConnectionId connection = slot->connection;
-  if (slot->session.next() == http::Next::kPaused) {
+  slot->sums_up = false;
+  if (slot->session.next() == http::Next::kPaused || slot->session.sums_up_replies()) {
     slot->session.Resume(now_ns);
     if (!slot->session.output().empty() || slot->session.next() != http::Next::kReceive) {
       return AfterSession(connection, now_ns);
     }
   }
   if (slot->session.next() == http::Next::kClose) return BeginLinger(connection, now_ns);
+  if (slot->session.next() == http::Next::kWaitsForRoom) return timers_.Unset(connection.slot);
   if (is_closing_ && slot->session.is_idle()) return BeginLinger(connection, now_ns);
   engine_.Read(connection, ReadMode::kReceive);
   timers_.Set(connection.slot, slot->session.deadline_ns());
@@ -171,15 +181,45 @@ void Connections::SendReplies(int64_t now_ns) {
         continue;
       }
       slot.is_waiting = true;
-      slot.waits_until_ns = now_ns + options_.request_timeout_ms * kNsPerMs;
-      timers_.Set(slot.connection.slot, slot.waits_until_ns);
       engine_.WatchWritable(slot.connection);
-      // A peer that does not take its replies is not read from either.
-      engine_.Read(slot.connection, ReadMode::kPaused);
+      HoldReplies(&slot, now_ns);
+      timers_.Set(slot.connection.slot, DueNs(slot));
     }
     replies_.Clear();
   }
   replying_.clear();
+}
+
+// The socket takes no more now. A peer that does not take its replies is not read from either,
+// unless they can be summed up.
+void Connections::HoldReplies(SessionSlot* slot, int64_t now_ns) {
+  slot->sums_up = slot->session.OnOutputHeld(now_ns);
+  if (slot->session.next() == http::Next::kWaitsForRoom) HoldForRoom(slot);
+  if (slot->sums_up) return;
+  slot->waits_until_ns = now_ns + options_.request_timeout_ms * kNsPerMs;
+  engine_.Read(slot->connection, ReadMode::kPaused);
+}
+
+void Connections::HoldForRoom(SessionSlot* slot) {
+  engine_.Read(slot->connection, ReadMode::kPaused);
+  if (slot->is_held) return;
+  slot->is_held = true;
+  waiting_for_room_.push_back(slot->connection);
+}
+
+void Connections::RetryRoom(int64_t now_ns) {
+  const std::vector<ConnectionId> waiting = std::exchange(waiting_for_room_, {});
+  for (const ConnectionId connection : waiting) {
+    const Connection* record = Find(connection);
+    if (record == nullptr || record->state != State::kSession) continue;  // gone since
+    SessionSlot& slot = *sessions_[record->session];
+    slot.is_held = false;
+    slot.session.RetryRoom(now_ns);
+    if (slot.session.next() == http::Next::kReceive) {
+      engine_.Read(connection, ReadMode::kReceive);
+    }
+    AfterSession(connection, now_ns);
+  }
 }
 
 Connections::SessionSlot& Connections::TakeSession(ConnectionId connection) {
@@ -191,7 +231,7 @@ Connections::SessionSlot& Connections::TakeSession(ConnectionId connection) {
   sessions_free_.pop_back();
   SessionSlot& slot = *sessions_[index];
   slot.connection = connection;
-  slot.is_replying = slot.is_waiting = false;
+  slot.is_replying = slot.is_waiting = slot.sums_up = slot.is_held = false;
   connections_[connection.slot].session = index;
   counters_.sessions.Set(++sessions_used_);
   slot.before = slot.after = 0;
@@ -202,7 +242,7 @@ Connections::SessionSlot& Connections::TakeSession(ConnectionId connection) {
 void Connections::ReleaseSession(Connection* record) {
   SessionSlot& slot = *sessions_[record->session];
   Unlink(record->session);
-  slot.is_replying = false;
+  slot.is_replying = slot.is_held = false;
   slot.connection = {};
   sessions_free_.push_back(record->session);
   counters_.sessions.Set(--sessions_used_);
@@ -352,13 +392,12 @@ void Connections::OnTimer(uint32_t slot, int64_t now_ns) {
       break;
     case State::kSession: {
       SessionSlot& session = *sessions_[record.session];
-      const int64_t due_ns =
-          session.is_waiting ? session.waits_until_ns : session.session.deadline_ns();
+      const int64_t due_ns = DueNs(session);
       if (now_ns < due_ns) {  // beyond the wheel's reach, or moved on
         timers_.Set(slot, due_ns);
         break;
       }
-      if (session.is_waiting) {  // a reply that it does not take
+      if (session.is_waiting && !session.sums_up) {  // a reply that it does not take
         Close(connection);
         break;
       }
@@ -377,6 +416,16 @@ void Connections::StartClosing() {
     if (sessions_[at - 1]->session.is_idle()) idle.push_back(sessions_[at - 1]->connection);
   }
   for (const ConnectionId connection : idle) BeginLinger(connection, engine_.Now());
+  // The others end with their requests; streams of lines would not.
+  std::vector<ConnectionId> others;
+  for (uint32_t at = idlest_; at != 0; at = sessions_[at - 1]->after) {
+    others.push_back(sessions_[at - 1]->connection);
+  }
+  for (const ConnectionId connection : others) {
+    if (sessions_[Find(connection)->session]->session.EndLines(engine_.Now())) {
+      AfterSession(connection, engine_.Now());
+    }
+  }
 }
 
 }  // namespace sluice

@@ -45,6 +45,9 @@ class Connections : public ReaderEvents {
   void AdvanceTimers(int64_t now_ns);
   int64_t next_timer_ns() const { return timers_.next_ns(); }
   bool HasWork() const { return !replying_.empty(); }
+  // Streams of lines that wait for room on the ring try again; nothing wakes the shard for that.
+  void RetryRoom(int64_t now_ns);
+  bool waits_for_room() const { return !waiting_for_room_.empty(); }
 
   // Stopping: sessions are closed as soon as they are idle, and new ones at once.
   void StartClosing();
@@ -71,6 +74,8 @@ class Connections : public ReaderEvents {
     ConnectionId connection;
     bool is_replying = false;  // on replying_
     bool is_waiting = false;   // for its socket, to take what is left of a reply
+    bool sums_up = false;      // while it waits: a stream of lines that is read from all the same
+    bool is_held = false;      // on waiting_for_room_
     int64_t waits_until_ns = 0;
     // Neighbours in the order of last activity, longest idle first; index + 1.
     uint32_t before = 0;
@@ -82,6 +87,9 @@ class Connections : public ReaderEvents {
   void OnReceived(ConnectionId connection, std::span<const char> bytes, int64_t now_ns);
   void AfterSession(ConnectionId connection, int64_t now_ns);
   void AfterReply(SessionSlot* slot, int64_t now_ns);
+  void HoldReplies(SessionSlot* slot, int64_t now_ns);
+  void HoldForRoom(SessionSlot* slot);
+  int64_t DueNs(const SessionSlot& slot) const;
   void BeginStream(ConnectionId connection, int64_t now_ns);
   void BeginLinger(ConnectionId connection, int64_t now_ns);
   void OnTimer(uint32_t slot, int64_t now_ns);
@@ -118,6 +126,7 @@ class Connections : public ReaderEvents {
   uint32_t latest_ = 0;
   size_t sessions_used_ = 0;
   std::vector<uint32_t> replying_;
+  std::vector<ConnectionId> waiting_for_room_;
   SendBatch replies_;
 };
 

@@ -37,7 +37,8 @@ Shard::Shard(uint32_t index, const ShardShared& shared, std::unique_ptr<Engine> 
       listening_fds_(std::move(listening_fds)),
       engine_(std::move(engine)),
       subscribers_max_(SubscribersMax(shared.options, *engine_)),
-      publisher_(shared.ring, shared.epoch, shared.options.frame_bytes_max, *this),
+      publisher_(shared.ring, shared.epoch, shared.options.frame_bytes_max, *this,
+                 shared.idempotency),
       site_(shared.options, shared.keys,
             {.publisher = &publisher_, .subscriptions = this, .reports = &shared.reports}),
       delivery_(LimitsOf(shared.options), *engine_, counters_.delivery, connections_),
@@ -83,6 +84,7 @@ bool Shard::Turn(int64_t wait_ns_max) {
     }
   }
   connections_.AdvanceTimers(now_ns);
+  if (connections_.waits_for_room()) connections_.RetryRoom(now_ns);
   // Replies before the sweep: a publisher that waits for one sends its next event meanwhile.
   connections_.SendReplies(now_ns);
   Drain();
@@ -98,6 +100,8 @@ int64_t Shard::WaitUntil() {
   counters_.sleeps.Add();
   int64_t until_ns = connections_.next_timer_ns();
   const int64_t now_ns = engine_->Now();
+  // No push or drain of another shard wakes us when the ring has room again.
+  if (connections_.waits_for_room()) until_ns = std::min(until_ns, now_ns + kNsPerMs);
   // Lag by age is looked at while somebody is blocked; closing looks at its spread.
   if (delivery_.blocked() != 0) until_ns = std::min(until_ns, now_ns + 100 * kNsPerMs);
   if (phase_seen_ == Phase::kClosing) until_ns = std::min(until_ns, now_ns + 10 * kNsPerMs);

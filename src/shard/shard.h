@@ -51,6 +51,8 @@ struct ShardShared {
   http::Reports& reports;
   // Connected to all shards.
   std::function<uint64_t()> subscribers;
+  // Without one every publish is a new one.
+  IdempotencyTable* idempotency = nullptr;
 };
 
 class Shard : private PublishHost, private http::Subscriptions {

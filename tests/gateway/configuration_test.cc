@@ -226,6 +226,8 @@ TEST_F(Configuration, BrokenRelationsSayWhichWhyAndWhatToDo) {
       {{"--listen", "127.0.0.1:1", "--admin-listen", "127.0.0.1:1"}, {"admin.listen", "already"}},
       {{"--http-stream-paths", "stream"}, {"http.stream_paths", "is no path"}},
       {{"--http-stream-paths", "/stats"}, {"\"/stats\" is taken already"}},
+      {{"--http-broadcast-paths", "/publish"}, {"\"/publish\" is taken already"}},
+      {{"--http-stream-paths", "/publish/a"}, {"\"/publish/a\" is taken already"}},
       {{"--http-cors-origins", "*,https://a.example"}, {"http.cors_origins: * stands beside"}},
       {{"--http-cors-origins", "https://a.example/"}, {"is no origin"}},
   };

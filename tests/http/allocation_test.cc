@@ -29,11 +29,17 @@ void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
 namespace sluice::http {
 namespace {
 
-uint64_t AllocationsOf(const std::string& request, const std::vector<size_t>& cuts) {
+uint64_t AllocationsOf(const std::string& request, const std::vector<size_t>& cuts,
+                       const std::string& first = "") {
   SiteFixture fixture({}, "a-key-that-may-publish\n");
   fixture.services.keeps_events = false;
   Session session(fixture.site);
   session.Begin({.is_loopback = true, .is_admin_listener = false}, 0);
+  if (!first.empty()) {
+    session.Receive(first, 0);
+    EXPECT_TRUE(session.output().starts_with("HTTP/1.1 200 "));
+    session.Consume(session.output().size());
+  }
   const auto publish = [&] {
     size_t begin = 0;
     for (const size_t cut : cuts) {
@@ -41,7 +47,7 @@ uint64_t AllocationsOf(const std::string& request, const std::vector<size_t>& cu
       begin = cut;
     }
     session.Receive({request.data() + begin, request.size() - begin}, 0);
-    const bool is_ok = session.output().starts_with("HTTP/1.1 200 ");
+    const bool is_ok = session.output().find("\"success\":true") != std::string_view::npos;
     session.Consume(session.output().size());
     return is_ok;
   };
@@ -71,6 +77,37 @@ TEST(Allocation, NoneAPublish) {
 
 TEST(Allocation, NoneAPublishWithAnEventName) {
   EXPECT_EQ(AllocationsOf(Request("/broadcast?event=a-name-longer-than-the-small-string"), {}), 0u);
+}
+
+TEST(Allocation, NoneAPublishToTopics) {
+  EXPECT_EQ(AllocationsOf(Request("/publish/orders/a-topic-longer-than-the-small-string?topic="
+                                  "another/topic/longer/than/that&id=an-id-of-some-length&key="
+                                  "a-key-of-some-length&retry=1000"),
+                          {}),
+            0u);
+}
+
+const std::string kEvent =
+    "{\"topics\":[\"orders/"
+    "a-topic-longer-than-the-small-string\",\"b\"],\"id\":\"an-id-of-length\","
+    "\"key\":\"k\",\"data\":{\"text\":\"" +
+    std::string(120, 'x') + "\"}}";
+
+TEST(Allocation, NoneAnEventInJson) {
+  EXPECT_EQ(AllocationsOf("POST /publish HTTP/1.1\r\nHost: sluice.example.com\r\n"
+                          "Authorization: Bearer a-key-that-may-publish\r\nContent-Length: " +
+                              std::to_string(kEvent.size()) + "\r\n\r\n" + kEvent,
+                          {}),
+            0u);
+}
+
+TEST(Allocation, NoneALineOfMany) {
+  const std::string head =
+      "POST /publish HTTP/1.1\r\nHost: sluice.example.com\r\n"
+      "Authorization: Bearer a-key-that-may-publish\r\nContent-Type: application/x-ndjson\r\n"
+      "Content-Length: 1000000\r\n\r\n";
+  EXPECT_EQ(AllocationsOf(kEvent + "\n", {}, head), 0u);
+  EXPECT_EQ(AllocationsOf(kEvent + "\n", {50, 100}, head), 0u);
 }
 
 TEST(Allocation, NoneAPublishInPieces) {

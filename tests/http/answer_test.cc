@@ -2,39 +2,11 @@
 // refusals, CORS, the page, the reports.
 #include <gtest/gtest.h>
 
+#include "http/client.h"
 #include "http/exchange.h"
-#include "http/site_fixture.h"
 
 namespace sluice::http {
 namespace {
-
-struct Client {
-  explicit Client(const Options& options = {}) : fixture(options) {}
-
-  std::string Ask(const std::string& line, const std::string& lines = "",
-                  const std::string& body = "") {
-    std::string request = line + " HTTP/1.1\r\nHost: localhost\r\n" + lines;
-    if (line.starts_with("POST")) {
-      request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
-    }
-    const Talk talk = Converse(fixture.site, request + "\r\n" + body);
-    next = talk.next;
-    return talk.replies;
-  }
-  std::string Publish(const std::string& body, const std::string& lines = "",
-                      const std::string& query = "") {
-    return Ask("POST /broadcast" + query, lines, body);
-  }
-
-  SiteFixture fixture;
-  Next next = Next::kReceive;
-};
-
-int Status(const std::string& replies) { return StatusesOf(replies).at(0); }
-bool Has(const std::string& text, std::string_view part) {
-  return text.find(part) != std::string::npos;
-}
-std::string Body(const std::string& reply) { return reply.substr(reply.find("\r\n\r\n") + 4); }
 
 TEST(Broadcast, SendsTheBodyUnchanged) {
   Client client;
@@ -269,7 +241,9 @@ TEST(Answer, SaysWhatToDoAboutAPathThatIsNotThere) {
   Client client;
   const std::string reply = client.Ask("GET /x\"%22");
   EXPECT_EQ(Status(reply), 404);
-  EXPECT_TRUE(Has(reply, "streams are at /stream, publishes go to /broadcast"));
+  EXPECT_TRUE(Has(reply,
+                  "streams are at /stream and /stream/TOPIC, publishes go to /broadcast, "
+                  "/publish/TOPIC and /publish"));
 }
 
 TEST(Answer, HeadIsTheReplyWithoutItsBody) {

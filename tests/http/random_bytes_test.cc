@@ -61,6 +61,19 @@ TEST(RandomBytes, ChunkedBodyIsLlhttpsToo) {
   for (int round = 0; round < 50'000; ++round) CheckChunked(Mutate(seeds, &random), random());
 }
 
+TEST(RandomBytes, EventsAreTheDomsToo) {
+  const std::vector<std::string> seeds = {
+      "{\"topics\":[\"orders/42\",\"a\"],\"event\":\"e\",\"id\":\"x\",\"retry\":900,\"key\":\"k\","
+      "\"data\":{\"a\":[1,2.5,\"\\u00e9\"]}}",
+      "[{\"data\":1},{\"data\":\"text \\ud83d\\ude00\",\"id\":\"y\"},{\"data\":[ ]}]",
+      "{\"data\":18446744073709551616}",
+      "{\"d\\u0061ta\":\"\\ud800\"}",
+      "[]",
+      "{\"data\":null}"};
+  std::mt19937 random(kSeed);
+  for (int round = 0; round < 50'000; ++round) CheckEvents(Mutate(seeds, &random));
+}
+
 TEST(RandomBytes, JsonIsTheDomsToo) {
   const std::vector<std::string> seeds = {
       "{\"id\":12345,\"price\":101.25,\"ok\":true,\"none\":null,\"text\":\"a\\n\\u00e9 \xc3\xa9\"}",

@@ -185,6 +185,84 @@ void AddLengths(std::vector<RequestVector>* v) {
   add("head of a stream", "HEAD /stream HTTP/1.1\r\n" + kHost + "\r\n", {200}, Next::kClose);
 }
 
+string PostTo(const string& target, const string& body, const string& lines = "") {
+  return "POST " + target + " HTTP/1.1\r\n" + kHost + lines +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+void AddTopics(std::vector<RequestVector>* v) {
+  const auto add = [&](const char* name, const string& bytes, std::vector<int> statuses,
+                       Next next) {
+    v->push_back({name, bytes + kNext, std::move(statuses), next});
+  };
+  const auto post = [&](const char* name, const string& target, const string& body, int status) {
+    add(name, PostTo(target, body), {status, 200}, Next::kReceive);
+  };
+  post("publish to a topic", "/publish/orders/42?topic=b&event=e&id=x&retry=900&key=k", "1", 200);
+  post("publish to an encoded topic", "/publish/orders%2f42", "{}", 200);
+  post("publish to a pattern", "/publish/orders/*", "1", 400);
+  post("publish to no topic", "/publish/", "1", 404);
+  post("publish with a bad id", "/publish/a?id=%20", "1", 400);
+  post("publish with a bad retry", "/publish/a?retry=1", "1", 400);
+  post("broadcast with a topic", "/broadcast?topic=a", "1", 400);
+  post("an event in JSON", "/publish", "{\"topics\":[\"a\"],\"data\":\"\\u00e9\"}", 200);
+  post("events in JSON", "/publish", "[{\"data\":1},{\"data\":[2,{}],\"id\":\"y\"}]", 200);
+  post("an event without data", "/publish", "{\"topics\":[\"a\"]}", 400);
+  post("an event with a field twice", "/publish", "{\"data\":1,\"data\":2}", 400);
+  post("no events", "/publish", "[]", 400);
+  add("idempotent", PostTo("/publish/a", "1", "Idempotency-Key: k\r\n"), {200, 200},
+      Next::kReceive);
+  add("idempotency key with a space", PostTo("/publish/a", "1", "Idempotency-Key: k k\r\n"),
+      {400, 200}, Next::kReceive);
+  add("two idempotency keys",
+      PostTo("/publish/a", "1", "Idempotency-Key: k\r\nIdempotency-Key: k\r\n"), {400},
+      Next::kClose);
+  const auto stream = [&](const char* name, const string& target, int status) {
+    add(name, "GET " + target + " HTTP/1.1\r\n" + kHost + "Last-Event-ID: 7\r\n\r\n",
+        status == 200 ? std::vector<int>{200} : std::vector<int>{status, 200},
+        status == 200 ? Next::kStream : Next::kReceive);
+  };
+  stream("stream of topics", "/stream/a/*?topic=b/**&topic=c&from=-5&last_event_id=x&%", 200);
+  stream("stream of everything", "/stream/%2a%2A", 200);
+  stream("stream of no pattern", "/stream/a*", 400);
+  stream("stream from nowhere", "/stream?from=there", 400);
+}
+
+void AddLines(std::vector<RequestVector>* v) {
+  const string type = "Content-Type: application/x-ndjson\r\n";
+  const auto chunked = [&](const string& body) {
+    return "POST /publish?idempotent= HTTP/1.1\r\n" + kHost + type +
+           "Transfer-Encoding: chunked\r\n\r\n" + body;
+  };
+  const auto lines = [&](const string& body) { return PostTo("/publish", body, type); };
+  const auto add = [&](const char* name, const string& bytes, std::vector<int> statuses,
+                       Next next) {
+    v->push_back({name, bytes + kNext, std::move(statuses), next});
+  };
+  add("lines", lines("{\"data\":1}\n\n{\"data\":\"x\",\"topics\":[\"a\"]}\r\n{\"data\":3}"),
+      {200, 200}, Next::kReceive);
+  add("no lines", lines(""), {200, 200}, Next::kReceive);
+  add("bad lines", lines("{\"data\":}\n1\n{}\n{\"data\":1,\"x\":2}\n[]\n\xff\n{\"data\":1}\n"),
+      {200, 200}, Next::kReceive);
+  add("a line too long", lines(string(200, '1') + "\n{\"data\":1}\n" + string(65, ' ') + "\n\n"),
+      {200, 200}, Next::kReceive);
+  add("lines of a bad parameter", chunked("b\r\n{\"data\":1}\n\r\n0\r\n\r\n"), {400}, Next::kClose);
+  const auto good = [&](const char* name, const string& body, Next next) {
+    string bytes = chunked(body);
+    bytes.erase(bytes.find("?idempotent="), 12);
+    add(name, bytes, next == Next::kClose ? std::vector<int>{200} : std::vector<int>{200, 200},
+        next);
+  };
+  good("lines in chunks", "b\r\n{\"data\":1}\n\r\n5\r\n{\"dat\r\n5;x\r\na\":2}\r\n0\r\n\r\n",
+       Next::kReceive);
+  good("lines and a broken chunk", "b\r\n{\"data\":1}\n\r\nx", Next::kClose);
+  v->push_back(
+      {"lines by 1.0",
+       "POST /publish HTTP/1.0\r\n" + kHost + type + "Content-Length: 11\r\n\r\n{\"data\":1}\n",
+       {200},
+       Next::kClose});
+}
+
 void AddChunks(std::vector<RequestVector>* v) {
   const auto good = [&](const char* name, const string& body) {
     v->push_back({name, Chunked(body) + kNext, {200, 200}, Next::kReceive});
@@ -248,6 +326,8 @@ const std::vector<RequestVector>& RequestVectors() {
     AddRequestLines(&v);
     AddFields(&v);
     AddLengths(&v);
+    AddTopics(&v);
+    AddLines(&v);
     AddChunks(&v);
     return v;
   }();

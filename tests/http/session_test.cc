@@ -33,12 +33,12 @@ constexpr int64_t kIdleNs = 60'000 * kNsPerMs;
 
 TEST_F(SessionTest, AnswersAPublishExactlySo) {
   Receive(kPost);
-  EXPECT_EQ(TakeAll(),
-            "HTTP/1.1 200 OK\r\n" + std::string(kTestDate) +
-                "Content-Type: application/json\r\nContent-Length: 66\r\n"
-                "Cache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n"
-                "Access-Control-Expose-Headers: Retry-After\r\n\r\n"
-                "{\"success\":true,\"code\":200,\"data\":{\"id\":\"abc-7\",\"subscribers\":42}}");
+  EXPECT_EQ(TakeAll(), "HTTP/1.1 200 OK\r\n" + std::string(kTestDate) +
+                           "Content-Type: application/json\r\nContent-Length: 75\r\n"
+                           "Cache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n"
+                           "Access-Control-Expose-Headers: Retry-After\r\n\r\n"
+                           "{\"success\":true,\"code\":200,\"data\":{\"id\":\"000000000abc-7\","
+                           "\"subscribers\":42}}");
   EXPECT_EQ(session_.next(), Next::kReceive);
   EXPECT_TRUE(session_.is_idle());
   ASSERT_EQ(fixture_.services.published.size(), 1u);

@@ -16,24 +16,56 @@ namespace sluice::http {
 
 struct RecordedServices : Publisher, Subscriptions, Reports {
   std::vector<std::pair<std::string, std::string>> published;  // type, data
+  std::vector<std::string> told;  // the rest of each: "topics|id|key|retry"
+  std::vector<StreamRequest> streams;
   std::optional<Refusal> publish_refusal;
   std::optional<Refusal> admission_refusal;
   std::optional<Refusal> not_ready;
   uint64_t admissions = 0;
   bool keeps_events = true;
 
-  PublishResult Publish(const Event& event) override {
-    if (publish_refusal) return {publish_refusal, {}, 0};
-    if (keeps_events) published.emplace_back(event.type, event.data);
-    return {std::nullopt, "abc-7", 42};
+  PublishOnce::By once_by = PublishOnce::By::kNothing;  // of the last publish
+  std::string once_key;
+  uint32_t full_for = 0;  // how often each publish finds the ring full first
+  uint32_t full_left = 0;
+  size_t replays = 0;
+
+  PublishResult Publish(std::span<const Event> events, const PublishOnce& once) override {
+    PublishResult result;
+    result.refusal = publish_refusal;
+    if (full_left == 0) full_left = full_for + 1;
+    if (!result.refusal && --full_left != 0) result.refusal = Refusal::kRingFull;
+    if (result.refusal) return result;
+    once_by = once.by;
+    if (keeps_events) {
+      once_key = once.key;
+      for (const Event& event : events) Keep(event);
+    }
+    result.first_sequence = 7;
+    result.subscribers = 42;
+    result.replays = replays;
+    return result;
   }
-  Admission Admit(const StreamRequest&) override {
+  const Epoch& epoch() const override { return epoch_; }
+  Admission Admit(const StreamRequest& request) override {
     ++admissions;
+    streams.push_back(request);
     if (admission_refusal) return {admission_refusal, {}, 2'500};
     return {std::nullopt, "abc-6", 3'000};
   }
   std::string Stats(bool pretty) override { return pretty ? "{\n}\n" : "{}"; }
   std::optional<Refusal> NotReady() override { return not_ready; }
+
+ private:
+  void Keep(const Event& event) {
+    published.emplace_back(event.type, event.data);
+    std::string text;
+    for (const std::string_view topic : event.topics) text.append(topic).append(",");
+    text.append("|").append(event.id).append("|").append(event.key).append("|");
+    told.push_back(text + std::to_string(event.retry_ms));
+  }
+
+  const Epoch epoch_{0xabc};
 };
 
 inline constexpr std::string_view kTestDate = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
@@ -70,8 +102,13 @@ inline Talk Converse(Site& site, std::string_view bytes, const std::vector<size_
     while (true) {
       talk.replies.append(session.output());
       session.Consume(session.output().size());
-      if (session.next() != Next::kPaused) return;
-      session.Resume(0);
+      if (session.next() == Next::kWaitsForRoom) {
+        session.RetryRoom(0);
+      } else if (session.next() == Next::kPaused) {
+        session.Resume(0);
+      } else {
+        return;
+      }
     }
   };
   size_t begin = 0;
@@ -113,7 +150,11 @@ inline std::vector<int> StatusesOf(std::string_view replies) {
       for (size_t i = length + 16; i < lines.size() && lines[i] != '\r'; ++i) {
         body = body * 10 + static_cast<size_t>(lines[i] - '0');
       }
-    } else if (lines.find("text/event-stream") != std::string_view::npos) {
+    } else if (lines.find("Transfer-Encoding: chunked") != std::string_view::npos) {
+      body = std::min(replies.find("\r\n0\r\n\r\n"), replies.size() - 7) + 7;
+      if (replies.starts_with("0\r\n\r\n")) body = 5;
+    } else if (lines.find("application/x-ndjson") != std::string_view::npos ||
+               lines.find("text/event-stream") != std::string_view::npos) {
       body = replies.size();
     }
     replies.remove_prefix(std::min(body, replies.size()));
