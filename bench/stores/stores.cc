@@ -181,7 +181,6 @@ class Rocks : public Store {
     options.max_background_jobs = 2;
     options.keep_log_file_num = 2;
     options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
-    if (std::getenv("STORES_RECYCLE")) options.recycle_log_file_num = 2;
     rocksdb::DB* db = nullptr;
     const rocksdb::Status status = rocksdb::DB::Open(options, folder_, &db);
     if (!status.ok()) Die(status.ToString());

@@ -56,8 +56,8 @@ struct JournalOptions {
   int64_t stalled_ns = 5'000'000'000;
   // Between two attempts on a store that failed; doubled each time, up to 16 times as long.
   int64_t retry_ns = 200'000'000;
-  // Called on the journal's thread after each group, failure and recovery: whoever waits for an
-  // answer looks again.
+  // Called on the journal's thread after each group, failure and recovery (perhaps before Open has
+  // returned): whoever waits for an answer looks again.
   std::function<void()> on_progress;
   // For tests; by default RocksDB in `directory`, and the clock of the host.
   std::function<Status(std::unique_ptr<Store>*)> open_store;

@@ -63,16 +63,18 @@ class RecordQueue {
   const uint64_t bytes_max_;
   const uint32_t chunk_bytes_;
 
+  // One chunk on its way back from the consumer, so that a busy queue does not go to the allocator.
+  // Before the chunks that are made with its help.
+  std::atomic<Chunk*> spare_{nullptr};
+
   // The producer's.
-  Chunk* tail_;
+  alignas(64) Chunk* tail_;
   std::atomic<uint64_t> pushed_{0};  // read by others for statistics only
 
   // The consumer's.
   alignas(64) Chunk* head_;
   uint32_t taken_ = 0;
   std::atomic<uint64_t> popped_{0};
-  // One chunk on its way back from the consumer, so that a busy queue does not go to the allocator.
-  std::atomic<Chunk*> spare_{nullptr};
 };
 
 }  // namespace sluice
