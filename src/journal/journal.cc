@@ -166,6 +166,8 @@ Status Journal::ForEach(uint64_t after, uint64_t through, const OnRecord& on_rec
   return status;
 }
 
+const Histogram& Journal::commit_ns() const { return writer_->commit_ns(); }
+
 JournalStatistics Journal::Statistics(int64_t now_ns) const {
   JournalStatistics statistics;
   statistics.state = progress_->Describe(now_ns);

@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "base/counter.h"
+#include "base/histogram.h"
 #include "base/status.h"
 #include "event/frame.h"
 #include "journal/progress.h"
@@ -127,6 +128,8 @@ class Journal {
   // Events before this one are not held any more.
   uint64_t first_sequence() const { return first_sequence_.value(); }
   JournalStatistics Statistics(int64_t now_ns) const;
+  // How long the store took for each group.
+  const Histogram& commit_ns() const;
   std::vector<std::string> TakeNotices() { return progress_->TakeNotices(); }
 
   // Events, holes and skips of the sequences after `after`, up to `through` or the last written

@@ -1,11 +1,13 @@
 #include "journal/rocksdb_store.h"
 
+#include <fcntl.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/table.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdarg>
@@ -224,6 +226,20 @@ class RocksDbStore : public Store {
   rocksdb::WriteBatch batch_;  // the journal's thread's
 };
 
+// A new folder is there after a loss of power only once the one that it lies in is synced.
+Status MakeFolder(const std::string& directory) {
+  if (mkdir(directory.c_str(), 0700) != 0) {
+    return errno == EEXIST ? Status::Ok() : Status::Unavailable(std::strerror(errno));
+  }
+  std::filesystem::path made = std::filesystem::absolute(directory);
+  if (!made.has_filename()) made = made.parent_path();  // it was given with a slash at its end
+  const int fd = open(made.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool is_synced = fd >= 0 && fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  return is_synced ? Status::Ok() : Status::Unavailable(std::strerror(error));
+}
+
 // The open's most common failures, in words that say what to do.
 Status Explain(const std::string& directory, const Status& status) {
   const std::string& what = status.message();
@@ -238,9 +254,8 @@ Status Explain(const std::string& directory, const Status& status) {
 
 Status OpenRocksDbStore(const std::string& directory, StoreAccess access,
                         std::unique_ptr<Store>* store) {
-  if (access == StoreAccess::kReadAndWrite && mkdir(directory.c_str(), 0700) != 0 &&
-      errno != EEXIST) {
-    return Status::Unavailable("journal " + directory + ": " + std::strerror(errno));
+  if (access == StoreAccess::kReadAndWrite) {
+    if (Status made = MakeFolder(directory); !made.ok()) return Explain(directory, made);
   }
   if (access == StoreAccess::kReadOnly && !std::filesystem::exists(directory + "/CURRENT")) {
     return Status::InvalidArgument("journal " + directory + ": there is no journal");

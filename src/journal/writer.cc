@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "journal/record.h"
+#include "journal/recovery.h"
 
 namespace sluice {
 namespace {
@@ -49,10 +49,7 @@ void JournalWriter::Wake() {
 }
 
 int64_t JournalWriter::WallNs() const {
-  if (options_.wall_clock) return options_.wall_clock();
-  timespec now;
-  clock_gettime(CLOCK_REALTIME, &now);
-  return int64_t{now.tv_sec} * kNsPerSecond + now.tv_nsec;
+  return options_.wall_clock ? options_.wall_clock() : HostWallNs();
 }
 
 void JournalWriter::Run() {
@@ -206,8 +203,13 @@ bool JournalWriter::TryUntilItWorks(Attempt&& attempt) {
 }
 
 bool JournalWriter::CommitUntilItWorks(std::span<const StoreWrite> writes, bool sync) {
-  const bool is_done = TryUntilItWorks([&] { return found_.store->Commit(writes, sync); });
-  if (!is_done) return false;
+  const auto commit = [&] {
+    const int64_t begin_ns = MonotonicNs();
+    Status status = found_.store->Commit(writes, sync);
+    commit_ns_.Record(MonotonicNs() - begin_ns);
+    return status;
+  };
+  if (!TryUntilItWorks(commit)) return false;
   commits_.Add();
   if (sync) syncs_.Add();
   return true;

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/counter.h"
+#include "base/histogram.h"
 #include "journal/journal.h"
 #include "journal/record_queue.h"
 #include "journal/span_table.h"
@@ -62,6 +63,7 @@ class JournalWriter {
   uint64_t commits() const { return commits_.value(); }
   uint64_t syncs() const { return syncs_.value(); }
   uint64_t failures() const { return failures_.value(); }
+  const Histogram& commit_ns() const { return commit_ns_; }
   uint64_t events_committed() const { return events_committed_.value(); }
 
  private:
@@ -111,6 +113,7 @@ class JournalWriter {
   Counter syncs_;
   Counter failures_;
   Counter events_committed_;
+  Histogram commit_ns_;
 };
 
 }  // namespace sluice
