@@ -1,12 +1,14 @@
 // sluice: the command line around the gateway.
 //
-// Exit: 0 after a stop, 1 if a second signal cut it short, 2 if it could not start.
+// Exit: 0 after a stop, 1 if a second signal cut it short, 2 if it could not start; of
+// `sluice journal`: 0, or 1 if the journal is not there or damaged.
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <iostream>
 #include <thread>
 
 #include "gateway/configuration.h"
@@ -14,6 +16,7 @@
 #include "gateway/host_plan.h"
 #include "gateway/option_reference.h"
 #include "gateway/service_notify.h"
+#include "journal/journal_tool.h"
 #include "sluice/gateway.h"
 
 extern char** environ;
@@ -22,6 +25,7 @@ namespace {
 
 constexpr int kExitCutShort = 1;
 constexpr int kExitCannotStart = 2;
+constexpr int kExitJournal = 1;
 
 int Fail(const sluice::Status& status) {
   std::fprintf(stderr, "sluice: %s\n", status.message().c_str());
@@ -47,6 +51,17 @@ int Check(const sluice::CommandLine& command_line) {
       sluice::CheckReport(command_line.options, command_line.config_path, facts, offers, plan);
   std::fputs(report.c_str(), stdout);
   return 0;
+}
+
+int ShowJournal(const std::string& command, const std::string& directory) {
+  const auto show = command == "inspect"  ? sluice::InspectJournal
+                    : command == "verify" ? sluice::VerifyJournal
+                                          : sluice::ExportJournal;
+  const sluice::Status status = show(directory, std::cout);
+  std::cout.flush();
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "sluice: %s\n", status.message().c_str());
+  return kExitJournal;
 }
 
 void Notify(std::string_view state) {
@@ -98,6 +113,9 @@ int main(int argc, char** argv) {
   if (command_line.version) {
     std::printf("%s\n", sluice::VersionText().c_str());
     return 0;
+  }
+  if (!command_line.journal_command.empty()) {
+    return ShowJournal(command_line.journal_command, command_line.journal_directory);
   }
   spdlog::set_default_logger(spdlog::stderr_color_mt("sluice"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");

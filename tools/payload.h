@@ -54,7 +54,4 @@ class PayloadFormat {
       padding_;  // two turns of the alphabet longer than needed: each event starts elsewhere
 };
 
-// CRC-32C (Castagnoli), continued from `crc`; with the SSE 4.2 instruction where the CPU has it.
-uint32_t Crc32c(uint32_t crc, const char* bytes, size_t count);
-
 }  // namespace sluice::bench

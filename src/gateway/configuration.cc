@@ -34,6 +34,13 @@ class FlagReader {
     app_.add_flag("--check", command_line->check);
     app_.add_flag("--version", command_line->version);
     app_.add_flag("-h,--help", command_line->help);
+    CLI::App* journal = app_.add_subcommand("journal");
+    journal->require_subcommand(1);
+    for (const char* name : {"inspect", "verify", "export"}) {
+      CLI::App* command = journal->add_subcommand(name);
+      command->add_option("DIR", command_line->journal_directory)->required();
+      command->callback([command_line, name] { command_line->journal_command = name; });
+    }
     for (const OptionSpec& option : OptionTable()) {
       Add(option, option.Flag(), false);
       if (!option.alias.empty()) Add(option, std::string(option.alias), false);
@@ -155,6 +162,7 @@ Status ParseCommandLine(int argc, const char* const* argv, const char* const* en
   FlagReader flags(command_line);
   if (Status s = flags.Parse(argc, argv); !s.ok()) return s;
   if (command_line->help || command_line->version) return Status::Ok();
+  if (!command_line->journal_command.empty()) return Status::Ok();
 
   if (command_line->config_path.empty()) {
     command_line->config_path = ConfigPathFromEnvironment(envp);

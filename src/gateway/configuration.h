@@ -22,6 +22,9 @@ struct CommandLine {
   bool check = false;
   bool version = false;
   bool help = false;
+  // `sluice journal inspect|verify|export DIR`: then nothing else is read.
+  std::string journal_command;
+  std::string journal_directory;
   // Lines for a person about what was left out, such as a SLUICE_ variable that is no option.
   std::vector<std::string> warnings;
 };

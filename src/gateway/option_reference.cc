@@ -137,7 +137,8 @@ std::string TomlDefault(const OptionSpec& option) {
 std::string HelpText() {
   std::string text =
       "sluice: an event-stream gateway. POST an event, and every subscriber gets it over SSE.\n\n"
-      "  sluice [--config FILE] [options]\n\n"
+      "  sluice [--config FILE] [options]\n"
+      "  sluice journal inspect|verify|export DIR\n\n"
       "Options come from the file, then the environment (SLUICE_LAG_BYTES_MAX for "
       "--lag-bytes-max),\nthen the flags; the later one wins. Bytes take KiB, MiB and GiB, "
       "durations "

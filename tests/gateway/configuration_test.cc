@@ -58,6 +58,18 @@ TEST_F(Configuration, DefaultsAreValid) {
   EXPECT_TRUE(options().keyless_publish);
 }
 
+TEST_F(Configuration, TakesACommandForTheJournalAndItsFolder) {
+  for (const std::string command : {"inspect", "verify", "export"}) {
+    const Status status = Parse({"journal", command, "/var/lib/sluice"}, {"SLUICE_SHARDS=none"});
+    ASSERT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(command_line_.journal_command, command);
+    EXPECT_EQ(command_line_.journal_directory, "/var/lib/sluice");
+  }
+  EXPECT_FALSE(Parse({"journal"}).ok());
+  EXPECT_FALSE(Parse({"journal", "repair", "/var/lib/sluice"}).ok());
+  EXPECT_FALSE(Parse({"journal", "inspect"}).ok());
+}
+
 TEST_F(Configuration, FileThenEnvironmentThenFlags) {
   const std::string path =
       File("shards = 2\n[lag]\nevents_max = 10\nage_max = \"7s\"\n[sweep]\nsends_max = 11\n");
