@@ -29,7 +29,7 @@ struct FanoutOptions {
   uint32_t publishers = 0;  // posts under way in all; 0: 8 at full speed, 64 at a rate
   // At full speed: no post while the readers are so many events behind, on average; 0: whatever
   // the server accepts.
-  uint32_t ahead_max = 1'024;
+  uint32_t ahead_max = 256;
   size_t payload_bytes = 100;
   double duration_s = 10;
   double warmup_s = 2;

@@ -3,7 +3,9 @@
 // user_data = operation (8 bits) | generation (24) | slot (32). Close cancels what is armed on the
 // slot, each by its user_data (by file the kernel would walk all that the ring has armed), and
 // closes it in the same submit; completions of an older generation are dropped.
-// Buffers are used round robin by the kernel, so all of them stay warm only because they are few.
+// Buffers are used round robin by the kernel. With too few of them receives end for want of one and
+// are armed again and again: with 32, at 10,000 subscribers and full speed, that was half of the
+// meter's core (9.6 million deliveries a second, 20 million with 256).
 #include <liburing.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -21,7 +23,7 @@ namespace {
 
 constexpr unsigned kEntries = 1024;
 constexpr unsigned kCompletions = 16 * 1024;
-constexpr unsigned kBuffers = 32;  // a power of two
+constexpr unsigned kBuffers = 256;  // a power of two
 constexpr unsigned kBufferBytes = 16 * 1024;
 constexpr int kBufferGroup = 0;
 constexpr unsigned kGather = 16;       // completions worth waiting for together
