@@ -102,6 +102,19 @@ struct Options {
   // log.segment_bytes: one block of a log.
   uint32_t segment_bytes = 256 * 1024;
 
+  // --- History: what readers that come back can have ------------------------------------------
+  // history.events_max: in all; 0 keeps none.
+  uint64_t history_events_max = 65'536;
+  // history.bytes_max: memory of the events held, index and topics included.
+  uint64_t history_bytes_max = 64 * 1024 * 1024;
+  // history.age_max
+  uint64_t history_age_max_ms = 3'600'000;
+  // history.missing: where a reader goes on whose place is gone or unknown: "earliest" or "live".
+  std::string history_missing = "earliest";
+  // history.cache_bytes_max: what a shard keeps of its last readings, for other readers at the same
+  // place; and as much again for readers that have not taken theirs.
+  uint64_t history_cache_bytes_max = 16 * 1024 * 1024;
+
   // --- Work of one turn of a shard's loop (a trade of throughput against latency) -------------
   // sweep.sends_max: sends between two looks at the engine's events.
   uint32_t sweep_sends_max = 256;
@@ -112,6 +125,8 @@ struct Options {
   // sweep.appends_max: logs that events are appended to in a turn; an event that more channels want
   // goes on next turn.
   uint32_t sweep_appends_max = 4'096;
+  // sweep.replay_bytes_max: bytes of the history sent in a turn to readers that have come back.
+  uint64_t replay_bytes_max = 1024 * 1024;
   // sweep.engine_events_max: events taken from the engine in a turn.
   uint32_t engine_events_max = 256;
 

@@ -8,6 +8,7 @@
 #include "base/counter.h"
 #include "base/histogram.h"
 #include "base/reason.h"
+#include "history/start.h"
 
 namespace sluice {
 
@@ -27,6 +28,10 @@ struct DeliveryCounters {
   Counter sends_short;  // that took fewer than were offered, or none
   Counter heartbeats;
   Counter drain_pauses;  // turns that left the ring alone: the readers had not had what is there
+  Counter replays;       // readers that began behind the tail, ever
+  Counter replaying;     // of them, those that have not come to it, now
+  Counter replayed;      // events of deliveries that came from the history
+  std::array<Counter, kGapReasonCount> gaps;  // told
   std::array<Counter, kDisconnectCount> disconnects;
   Histogram delivery_ns;  // publish to handed to the kernel, a delivery each
   Histogram fanout_ns;    // publish to the shard's last reader that was not blocked, an event each

@@ -8,7 +8,7 @@
 namespace sluice {
 
 Delivery::Delivery(const DeliveryLimits& limits, Engine& engine, DeliveryCounters& counters,
-                   ReaderEvents& events)
+                   ReaderEvents& events, const ReplaySource& source)
     : limits_(limits),
       // One send gives a reader all that it may have to wait for, so that a round is one visit
       // each.
@@ -19,7 +19,12 @@ Delivery::Delivery(const DeliveryLimits& limits, Engine& engine, DeliveryCounter
       memory_(limits.segment_bytes),
       batch_(limits.sends_max),
       appends_left_(limits.appends_max),
-      fanout_(counters.fanout_ns) {}
+      fanout_(counters.fanout_ns),
+      epoch_(source.epoch),
+      newest_(source.drained) {
+  if (source.history == nullptr) return;
+  replays_.chunks = std::make_unique<ChunkCache>(*source.history, limits.replay_held_bytes_max);
+}
 
 Delivery::~Delivery() {
   if (event_.held != nullptr) memory_.Release(event_.held);
@@ -105,6 +110,7 @@ void Delivery::Enqueue(uint32_t number) {
 bool Delivery::Append(Frame* frame) {
   SLUICE_DCHECK(event_.held == nullptr);
   counters_.events.Add();
+  newest_ = frame->sequence();
   appended_bytes_ += frame->bytes().size();
   ++appended_events_;
   matched_.clear();
@@ -188,8 +194,8 @@ Delivery::Place Delivery::PlaceOf(ConnectionId connection) const {
   if (!places_.Has(connection.slot)) return {};
   const Place place = places_[connection.slot];
   if (!place.is_reader()) return {};
-  const ConnectionId there = place.is_blocked()
-                                 ? blocked_[place.index()].connection
+  const ConnectionId there = place.is_blocked()   ? blocked_[place.index()].connection
+                             : place.is_replaying() ? replays_.readers[place.index()].connection
                                  : channels_[place.channel]->reader(place.index()).connection;
   return there == connection ? place : Place{};
 }
@@ -210,6 +216,12 @@ void Delivery::Attach(ConnectionId connection, const Subscription& subscription,
 bool Delivery::Detach(ConnectionId connection) {
   const Place place = PlaceOf(connection);
   if (!place.is_reader()) return false;
+  if (place.is_replaying()) {
+    FreeReplay(place.index());
+    places_[connection.slot] = {};
+    counters_.subscribers.Set(--readers_);
+    return true;
+  }
   Channel& channel = *channels_[place.channel];
   if (place.is_blocked()) {
     channel.log().Detach(blocked_[place.index()].cursor);
@@ -228,6 +240,7 @@ void Delivery::End(ConnectionId connection, std::string_view goodbye) {
   SLUICE_CHECK(!goodbye.empty());
   const Place place = PlaceOf(connection);
   if (!place.is_reader()) return;
+  if (place.is_replaying()) return EndReplay(place.index(), goodbye);
   EndBlocked(place.is_blocked() ? place.index() : Block(place.channel, place.index()), goodbye);
 }
 
@@ -247,7 +260,7 @@ void Delivery::EndBlocked(uint32_t index, std::string_view goodbye) {
 size_t Delivery::EndSome(size_t readers_max, std::string_view goodbye) {
   size_t ended = 0;
   // Once round the channels, from where the last call found somebody.
-  for (size_t i = 0; i < channels_.size() && readers_ != blocked_count_; ++i) {
+  for (size_t i = 0; i < channels_.size() && readers_ != blocked_count_ + replays_.count; ++i) {
     if (ending_from_ >= channels_.size()) ending_from_ = 0;
     Channel* channel = channels_[ending_from_].get();
     while (channel != nullptr && channel->flowing() != 0) {
@@ -262,6 +275,17 @@ size_t Delivery::EndSome(size_t readers_max, std::string_view goodbye) {
     if (!blocked_[i].is_used || blocked_[i].is_ending) continue;
     EndBlocked(i, goodbye);
     ++ended;
+  }
+  for (size_t i = 0; ended < readers_max && replays_.ending_count != replays_.count &&
+                     i < replays_.readers.size();
+       ++i) {
+    if (replays_.ending_from >= replays_.readers.size()) replays_.ending_from = 0;
+    const ReplayingReader& reader = replays_.readers[replays_.ending_from];
+    if (reader.is_used && !reader.is_ending) {
+      EndReplay(static_cast<uint32_t>(replays_.ending_from), goodbye);
+      ++ended;
+    }
+    ++replays_.ending_from;
   }
   return ended;
 }
@@ -336,6 +360,7 @@ void Delivery::MakeReady(uint32_t index) {
 
 void Delivery::OnWritable(ConnectionId connection) {
   const Place place = PlaceOf(connection);
+  if (place.is_replaying()) return OnReplayWritable(place.index());
   if (!place.is_reader() || !place.is_blocked()) return;
   BlockedReader& reader = blocked_[place.index()];
   if (!reader.is_waiting) return;

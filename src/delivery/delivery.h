@@ -10,6 +10,9 @@
 // An event for very many channels is appended over several turns; a reader that comes meanwhile
 // begins after it: what its channel is still to get is appended first.
 //
+// A reader that begins behind the tail replays from the history first (see replay.h); live readers
+// go before those that replay.
+//
 // Thread: its shard's.
 // Owner:  the connection belongs to the shard. A reader that is given up is reported to
 //         ReaderEvents and forgotten before the call. A channel is made with its first reader and
@@ -31,6 +34,7 @@
 #include "base/slot_array.h"
 #include "delivery/channel.h"
 #include "delivery/counters.h"
+#include "delivery/replay.h"
 #include "delivery/topic_index.h"
 #include "event/subscription.h"
 #include "transport/send_batch.h"
@@ -47,6 +51,17 @@ struct DeliveryLimits {
   uint32_t sends_max;       // of one Sweep
   uint32_t send_bytes_max;  // offered to one reader in one send
   int64_t heartbeat_ns;     // 0: never
+  // Of one Sweep to all replaying readers, and of the chunks that are kept, and that waiting ones
+  // have of their own.
+  uint64_t replay_bytes_max = 1 << 20;
+  uint64_t replay_held_bytes_max = 16 << 20;
+};
+
+// Where readers that begin behind the tail get what they have missed.
+struct ReplaySource {
+  SharedHistory* history = nullptr;  // null: they begin at the tail
+  const Epoch* epoch = nullptr;      // of the ids in what they are told
+  uint64_t drained = 0;              // what the shard has drained before its first event
 };
 
 class ReaderEvents {
@@ -61,12 +76,18 @@ class ReaderEvents {
 class Delivery {
  public:
   Delivery(const DeliveryLimits& limits, Engine& engine, DeliveryCounters& counters,
-           ReaderEvents& events);
+           ReaderEvents& events, const ReplaySource& source = {});
   ~Delivery();
 
   // The connection reads what is wanted of the events after the newest one that Append took;
   // `opening` (the response head and greeting) goes first.
   void Attach(ConnectionId connection, const Subscription& subscription, std::string_view opening);
+  // Where a stream begins that is attached in this turn.
+  Start FindStart(const StreamStart& asked, const Subscription& subscription);
+  // The same from where `start` says on: values, then what the history has after its place, then
+  // live. Its gap, if it has one, is in the opening.
+  void Replay(ConnectionId connection, const Subscription& subscription, std::string_view opening,
+              Start start);
   // The connection is gone. False if it is no reader here.
   bool Detach(ConnectionId connection);
   // The reader gets what is in the log now, then `goodbye`, and is then reported as ended.
@@ -89,27 +110,33 @@ class Delivery {
   // next of the round. True if there is more to do.
   bool Sweep(int64_t now_ns);
   bool HasWork() const {
-    return !ready_.empty() || !queue_.empty() || !heartbeats_.empty() || event_.held != nullptr;
+    return !ready_.empty() || !queue_.empty() || !heartbeats_.empty() || event_.held != nullptr ||
+           replays_.HasWork();
   }
   // Gives up the blocked readers that are past a bound. Cheap to call every turn.
   void CheckLag(int64_t now_ns);
 
   size_t readers() const { return readers_; }
   size_t blocked() const { return blocked_count_; }
+  size_t replaying() const { return replays_.count; }
   size_t channels() const { return channel_count_; }
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
   static constexpr uint32_t kBlockedBit = 1u << 31;
+  static constexpr uint32_t kReplayBit = 1u << 30;
 
   // Where the reader of a slot stands.
   struct Place {
     uint32_t channel = 0;
-    uint32_t at = 0;  // plus one, 0: no reader; in the channel's array, or in blocked_
+    // Plus one, 0: no reader; in the channel's array, in blocked_, or in replays_ (of no channel).
+    uint32_t at = 0;
 
     bool is_reader() const { return at != 0; }
     bool is_blocked() const { return (at & kBlockedBit) != 0; }
-    uint32_t index() const { return (at & ~kBlockedBit) - 1; }
+    bool is_replaying() const { return (at & kReplayBit) != 0; }
+    bool is_flowing() const { return is_reader() && (at & (kBlockedBit | kReplayBit)) == 0; }
+    uint32_t index() const { return (at & ~(kBlockedBit | kReplayBit)) - 1; }
   };
 
   // A reader that waits for its socket, or has bytes outside the log (an aside) to be sent.
@@ -172,6 +199,24 @@ class Delivery {
   void Unblock(uint32_t index);
   void EndBlocked(uint32_t index, std::string_view goodbye);
 
+  // Replaying readers.
+  void SendReplays(int64_t now_ns);
+  uint32_t SendReplayBatch(uint64_t* bytes_left, uint32_t sends_left, int64_t now_ns);
+  void GatherReplays(uint64_t* bytes_left, uint32_t sends_left);
+  bool GatherReplay(uint32_t index, uint64_t* bytes_left);
+  bool PrepareReplay(uint32_t index);
+  bool ReadNextChunk(ReplayingReader* reader);
+  void TellReplayGap(ReplayingReader* reader);
+  void AfterReplaySend(uint32_t index, size_t offered, int32_t result, int64_t now_ns);
+  void ConsumeReplay(ReplayingReader* reader, size_t bytes);
+  void ListReplay(uint32_t index);
+  void TakeAheadReplays();
+  void AttachReplayed(uint32_t index);
+  void FreeReplay(uint32_t index);
+  void EndReplay(uint32_t index, std::string_view goodbye);
+  void OnReplayWritable(uint32_t index);
+  void CheckReplays(int64_t now_ns);
+
   void SendReady(int64_t now_ns);
   size_t GatherReady(size_t left, int64_t now_ns);
   uint32_t GatherBlocked(const BlockedReader& reader, iovec* iovecs, Frame** large);
@@ -189,6 +234,7 @@ class Delivery {
   void RecordDeliveries(const Cursor& from, size_t bytes, uint64_t readers, int64_t now_ns);
 
   void CheckBlocked(uint32_t index, uint64_t* furthest, int64_t now_ns);
+  static Disconnect ReasonOf(int error);
   void DropBlocked(uint32_t index, Disconnect reason);
   bool CutFurthestBehind();
   void CountHeld();
@@ -231,6 +277,9 @@ class Delivery {
   size_t ending_count_ = 0;
   Fifo<uint32_t> ready_;
   Fifo<ConnectionId> heartbeats_;
+  const Epoch* const epoch_;
+  uint64_t newest_;  // the sequence of the newest event taken from the ring
+  Replays replays_;
   uint64_t lag_checked_bytes_ = 0;
   uint64_t lag_checked_events_ = 0;
   int64_t lag_checked_ns_ = 0;
@@ -239,6 +288,7 @@ class Delivery {
   // Scratch of one Sweep.
   std::vector<Run> runs_;
   std::vector<uint32_t> visited_;  // index of each request's reader
+  std::vector<uint32_t> replayed_;  // index of each request's reader
   std::vector<Failure> failures_;
   std::vector<uint32_t> swept_;                         // channels
   std::vector<std::pair<uint64_t, uint32_t>> lagging_;  // bytes, index in blocked_

@@ -6,13 +6,11 @@
 #include "delivery/delivery.h"
 
 namespace sluice {
-namespace {
 
-Disconnect ReasonOf(int error) {
+// Of a send that failed.
+Disconnect Delivery::ReasonOf(int error) {
   return error == ETIMEDOUT ? Disconnect::kPeerTimedOut : Disconnect::kPeerReset;
 }
-
-}  // namespace
 
 void Delivery::SendReady(int64_t now_ns) {
   // Who becomes ready meanwhile stands behind these. More than one batch only where large frames go
@@ -149,6 +147,7 @@ void Delivery::CheckLag(int64_t now_ns) {
   for (uint32_t i = 0; blocked_count_ != 0 && i < blocked_.size(); ++i) {
     if (blocked_[i].is_used) CheckBlocked(i, &furthest, now_ns);
   }
+  if (replays_.count != 0) CheckReplays(now_ns);
   // Of flowing readers, those who wait longest for their turn stand for all.
   if (!queue_.empty() && channels_[queue_.front()] != nullptr) {
     furthest = std::max(furthest, channels_[queue_.front()]->unswept_bytes());

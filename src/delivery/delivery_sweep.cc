@@ -14,6 +14,7 @@ bool Delivery::Sweep(int64_t now_ns) {
   if (!ready_.empty()) SendReady(now_ns);
   if (!heartbeats_.empty()) SendHeartbeats(now_ns);
   if (!queue_.empty()) SendRound(now_ns);
+  if (replays_.HasWork() || !replays_.ahead.empty()) SendReplays(now_ns);
   return HasWork();
 }
 
@@ -168,7 +169,7 @@ void Delivery::RecordDeliveries(const Cursor& from, size_t bytes, uint64_t reade
 
 int64_t Delivery::HeartbeatDue(ConnectionId connection, int64_t now_ns) {
   const Place place = PlaceOf(connection);
-  if (!place.is_reader() || place.is_blocked()) return now_ns + limits_.heartbeat_ns;
+  if (!place.is_flowing()) return now_ns + limits_.heartbeat_ns;
   Channel& channel = *channels_[place.channel];
   Reader& reader = channel.reader(place.index());
   const uint32_t silent_ms = static_cast<uint32_t>(now_ns / kNsPerMs) - reader.sent_ms;
@@ -188,7 +189,7 @@ void Delivery::SendHeartbeats(int64_t now_ns) {
   for (; !heartbeats_.empty() && !batch_.full(); heartbeats_.Pop()) {
     const ConnectionId connection = heartbeats_.front();
     const Place place = PlaceOf(connection);
-    if (!place.is_reader() || place.is_blocked()) continue;
+    if (!place.is_flowing()) continue;
     Channel& channel = *channels_[place.channel];
     Reader& reader = channel.reader(place.index());
     // One that was blocked meanwhile may stand here twice: a batch has each peer once.

@@ -46,6 +46,16 @@ EngineOptions EngineOptionsOf(const Options& options) {
   return engine;
 }
 
+HistoryLimits HistoryLimitsOf(const Options& options) {
+  HistoryLimits limits;
+  limits.otherwise = {.events_max = options.history_events_max,
+                      .bytes_max = options.history_bytes_max,
+                      .age_max_ns = static_cast<int64_t>(options.history_age_max_ms) * kNsPerMs};
+  limits.missing =
+      options.history_missing == "live" ? MissingPlace::kLive : MissingPlace::kEarliest;
+  return limits;
+}
+
 void Pin(std::thread& thread, uint32_t cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -132,14 +142,21 @@ Status RunningGateway::Listen() {
 }
 
 Status RunningGateway::CreateShards() {
-  ring_ = std::make_unique<Ring>(options_.ring_events_max, options_.ring_bytes_max, plan_.shards);
+  const bool has_history = options_.history_events_max != 0;
+  ring_ = std::make_unique<Ring>(options_.ring_events_max, options_.ring_bytes_max,
+                                 plan_.shards + (has_history ? 1 : 0));
+  if (has_history) {
+    history_ = std::make_unique<SharedHistory>(HistoryLimitsOf(options_), epoch_, *ring_,
+                                               plan_.shards);
+  }
   const ShardShared shared{.options = options_,
                            .epoch = epoch_,
                            .keys = keys_,
                            .ring = *ring_,
                            .reports = *this,
                            .subscribers = [this] { return subscribers(); },
-                           .idempotency = &idempotency_};
+                           .idempotency = &idempotency_,
+                           .history = history_.get()};
   for (uint32_t i = 0; i < plan_.shards; ++i) {
     std::unique_ptr<Engine> engine;
     Status status = CreateEngine(plan_.engine, EngineOptionsOf(options_), &engine);
@@ -230,6 +247,7 @@ std::string RunningGateway::Stats(bool pretty) const {
                          .epoch = epoch_,
                          .ring = *ring_,
                          .idempotency = idempotency_.counts(),
+                         .history = history_.get(),
                          .shards = shards_,
                          .started_ns = started_ns_,
                          .phase = PhaseName(phase_.load(std::memory_order_acquire))},

@@ -107,6 +107,36 @@ Json Disconnects(const StatisticsSource& source) {
   return json;
 }
 
+Json OfHistory(const StatisticsSource& source) {
+  const auto delivery = [&](Counter DeliveryCounters::*counter) {
+    return Sum(source, [=](const Shard& shard) { return (DeliveryOf(shard).*counter).value(); });
+  };
+  Json json;
+  uint64_t evicted = 0;
+  if (source.history != nullptr) {
+    source.history->Look([&](const History& history) {
+      const uint64_t oldest = history.oldest();
+      json["events"] = history.events();
+      json["bytes"] = history.charged_bytes();
+      json["oldest_id"] = oldest == 0 ? std::string() : source.epoch.Id(oldest);
+      for (size_t i = 0; i < history.classes(); ++i) evicted += history.store(i).first();
+    });
+  } else {
+    json = {{"events", 0}, {"bytes", 0}, {"oldest_id", ""}};
+  }
+  json["events_max"] = source.options.history_events_max;
+  json["bytes_max"] = source.options.history_bytes_max;
+  json["evicted_total"] = evicted;
+  json["replaying"] = delivery(&DeliveryCounters::replaying);
+  json["replays_total"] = delivery(&DeliveryCounters::replays);
+  json["replayed_events_total"] = delivery(&DeliveryCounters::replayed);
+  for (size_t i = 0; i < kGapReasonCount; ++i) {
+    json["gaps_total"][std::string(Word(static_cast<GapReason>(i)))] =
+        Sum(source, [i](const Shard& shard) { return DeliveryOf(shard).gaps[i].value(); });
+  }
+  return json;
+}
+
 }  // namespace
 
 std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
@@ -179,6 +209,7 @@ std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
       {"highest_bytes", delivery(&DeliveryCounters::log_bytes_highest)},
       {"bytes_max", source.options.log_bytes_max * source.shards.size()},
   };
+  json["history"] = OfHistory(source);
   json["furthest_lag_bytes"] = Highest(
       source, [](const Shard& shard) { return DeliveryOf(shard).furthest_lag_bytes.value(); });
   json["blocked_readers"] = delivery(&DeliveryCounters::blocked_readers);

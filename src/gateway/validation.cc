@@ -149,6 +149,10 @@ Status ValidateWords(const Options& o) {
     return Broken("log_level: \"" + o.log_level +
                   "\" is no level; write trace, debug, info, warn or error");
   }
+  if (o.history_missing != "earliest" && o.history_missing != "live") {
+    return Broken("history.missing: \"" + o.history_missing +
+                  "\" is no place; write earliest or live");
+  }
   return Status::Ok();
 }
 

@@ -45,6 +45,15 @@ void ChunkCache::Keep(std::string key, const std::shared_ptr<const Chunk>& chunk
   }
 }
 
+Start ChunkCache::Resolve(const StreamStart& asked, const Subscription& subscription,
+                          uint64_t through) {
+  history_.Require(through);
+  Start start;
+  Reading& reading = ReadingOf(subscription);
+  while (!start.is_complete) history_.Resolve(asked, reading, through, &start);
+  return start;
+}
+
 Reading& ChunkCache::ReadingOf(const Subscription& subscription) {
   const auto found = reading_of_.find(subscription.text());
   if (found != reading_of_.end()) {

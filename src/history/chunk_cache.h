@@ -31,6 +31,12 @@ class ChunkCache {
   // drained up to `through`.
   std::shared_ptr<const Chunk> Read(const Subscription& subscription, uint64_t after,
                                     uint64_t through);
+  // Where the stream begins; all of the search is done.
+  Start Resolve(const StreamStart& asked, const Subscription& subscription, uint64_t through);
+  // As SharedHistory's.
+  size_t ReadValues(std::span<const ValueRef> values, Chunk* chunk) {
+    return history_.ReadValues(values, chunk);
+  }
   // The subscription made ready; valid until the next call.
   Reading& ReadingOf(const Subscription& subscription);
 

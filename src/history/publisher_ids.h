@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "history/hash_index.h"
+#include "base/hash_index.h"
 
 namespace sluice {
 

@@ -1,5 +1,7 @@
 #include "history/shared_history.h"
 
+#include <algorithm>
+
 namespace sluice {
 
 SharedHistory::SharedHistory(const HistoryLimits& limits, const Epoch& epoch, Ring& ring,
@@ -61,6 +63,14 @@ void SharedHistory::Resolve(const StreamStart& asked, Reading& reading, uint64_t
   const uint64_t newest = ring_.newest_sequence();
   const auto lock = LockToRead();
   history_.Resolve(asked, reading, through, newest, start);
+  start->opens_at = start->after;
+  if (!start->values.empty()) {
+    start->opens_at = std::min(start->after, start->values.front().sequence - 1);
+  } else if (start->told > start->after) {
+    const uint64_t oldest = history_.oldest();
+    const uint64_t before_held = oldest == 0 ? start->told : oldest - 1;
+    start->opens_at = std::max(start->after, std::min(start->told, before_held));
+  }
 }
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "event/aside.h"
 #include "event/topic.h"
 #include "history/history.h"
 #include "history/match_walk.h"
@@ -18,6 +19,21 @@ std::string_view Word(GapReason reason) {
       return "skipped";
   }
   return "";
+}
+
+void AppendGap(std::string* out, const HistoryGap& gap, const Epoch& epoch) {
+  const auto id = [&](uint64_t sequence) {
+    return sequence == 0 ? std::string() : epoch.Id(sequence);
+  };
+  const std::string first = id(gap.first);
+  const std::string last = id(gap.last);
+  // The place before the first event is one too.
+  const std::string resume = epoch.Id(gap.resume);
+  AppendGap(out, {.reason = Word(gap.reason),
+                  .after = gap.after,
+                  .first = first,
+                  .last = last,
+                  .id = resume});
 }
 
 uint64_t History::LastEvicted(size_t index, Reading& reading, uint64_t after) const {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "event/event.h"
+#include "event/frame.h"
 
 namespace sluice {
 
@@ -27,6 +27,7 @@ enum class GapReason : uint8_t {
   kUnknown,  // its place is: the id is not of this gateway's run, or of no event held
   kSkipped,  // it was too slow, and its policy is to skip
 };
+inline constexpr size_t kGapReasonCount = 3;
 std::string_view Word(GapReason reason);
 
 // Events that the reader wants and does not get. Sequences; 0 is none.
@@ -41,6 +42,9 @@ struct HistoryGap {
   uint64_t resume = 0;
 };
 
+// The block that tells of it (see event/aside.h).
+void AppendGap(std::string* out, const HistoryGap& gap, const Epoch& epoch);
+
 struct ValueRef {
   uint64_t sequence;
   uint32_t value;
@@ -53,6 +57,9 @@ struct Start {
   // `evicted` is higher tells of another gap.
   uint64_t told = 0;
   std::optional<HistoryGap> gap;  // to be told first
+  // What the greeting of the stream carries if there is no gap: a reader that is cut off before its
+  // first event goes on from here and misses none, and is told of no gap that was none.
+  uint64_t opens_at = 0;
   std::vector<ValueRef> values;   // to be sent first, in this order (History::ReadValues)
 
   // How far the search for the newest ones is.

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "base/slot_array.h"
-#include "history/hash_index.h"
+#include "base/hash_index.h"
 #include "history/postings.h"
 
 namespace sluice {

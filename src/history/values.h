@@ -20,7 +20,7 @@
 #include "base/fifo.h"
 #include "base/slot_array.h"
 #include "event/frame.h"
-#include "history/hash_index.h"
+#include "base/hash_index.h"
 
 namespace sluice {
 

@@ -42,6 +42,7 @@ Outcome AnswerStream(Site& site, const Exchange& exchange, int64_t now_ns, std::
   site.counters().streams_total.Add();
   AppendStreamHead(out, HeadOf(site, exchange, now_ns));
   AppendOpening(out, admission.last_id, admission.retry_ms);
+  out->append(admission.after_opening);
   return Outcome::kStream;
 }
 

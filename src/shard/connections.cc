@@ -19,12 +19,13 @@ uint32_t Ms(int64_t ns) { return static_cast<uint32_t>(ns / kNsPerMs); }
 }  // namespace
 
 Connections::Connections(const Options& options, Engine& engine, http::Site& site,
-                         Delivery& delivery, DeliveryCounters& delivery_counters,
+                         Delivery& delivery, Start& start, DeliveryCounters& delivery_counters,
                          ConnectionCounters& counters, uint32_t admin_listener_first)
     : options_(options),
       engine_(engine),
       site_(site),
       delivery_(delivery),
+      start_(start),
       delivery_counters_(delivery_counters),
       counters_(counters),
       admin_listener_first_(admin_listener_first),
@@ -279,7 +280,8 @@ void Connections::BeginStream(ConnectionId connection, int64_t now_ns) {
   Connection* record = Find(connection);
   engine_.Read(connection, ReadMode::kWatch);
   const http::Session& session = sessions_[record->session]->session;
-  delivery_.Attach(connection, session.stream_request().subscription, session.output());
+  delivery_.Replay(connection, session.stream_request().subscription, session.output(),
+                   std::move(start_));
   ReleaseSession(record);
   record->state = State::kStream;
   record->ends_at_ms = 0;

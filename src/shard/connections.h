@@ -34,7 +34,9 @@ struct ConnectionCounters {
 
 class Connections : public ReaderEvents {
  public:
+  // `start` is where the stream that was admitted last begins.
   Connections(const Options& options, Engine& engine, http::Site& site, Delivery& delivery,
+              Start& start,
               DeliveryCounters& delivery_counters, ConnectionCounters& counters,
               uint32_t admin_listener_first);
   ~Connections() override;
@@ -110,6 +112,7 @@ class Connections : public ReaderEvents {
   Engine& engine_;
   http::Site& site_;
   Delivery& delivery_;
+  Start& start_;
   DeliveryCounters& delivery_counters_;
   ConnectionCounters& counters_;
   const uint32_t admin_listener_first_;

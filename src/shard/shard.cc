@@ -18,6 +18,8 @@ DeliveryLimits LimitsOf(const Options& options) {
       .sends_max = options.sweep_sends_max,
       .send_bytes_max = options.sweep_send_bytes_max,
       .heartbeat_ns = options.heartbeat_ms * kNsPerMs,
+      .replay_bytes_max = options.replay_bytes_max,
+      .replay_held_bytes_max = options.history_cache_bytes_max,
   };
 }
 
@@ -26,6 +28,26 @@ uint32_t SubscribersMax(const Options& options, const Engine& engine) {
   const uint32_t kept = std::min<uint32_t>(engine.connections_max() / 8 + 1, 256);
   const uint32_t possible = engine.connections_max() - kept;
   return options.subscribers_max == 0 ? possible : std::min(options.subscribers_max, possible);
+}
+
+StreamStart AskedBy(const http::StreamRequest& request) {
+  using From = http::StreamRequest::From;
+  StreamStart asked{.last_id = request.last_id, .newest_count = request.newest_count};
+  switch (request.from) {
+    case From::kNow:
+      asked.from = StreamStart::From::kNow;
+      break;
+    case From::kEarliest:
+      asked.from = StreamStart::From::kEarliest;
+      break;
+    case From::kNewest:
+      asked.from = StreamStart::From::kNewest;
+      break;
+    case From::kValues:
+      asked.from = StreamStart::From::kValues;
+      break;
+  }
+  return asked;
 }
 
 }  // namespace
@@ -41,8 +63,11 @@ Shard::Shard(uint32_t index, const ShardShared& shared, std::unique_ptr<Engine> 
                  shared.idempotency),
       site_(shared.options, shared.keys,
             {.publisher = &publisher_, .subscriptions = this, .reports = &shared.reports}),
-      delivery_(LimitsOf(shared.options), *engine_, counters_.delivery, connections_),
-      connections_(shared.options, *engine_, site_, delivery_, counters_.delivery,
+      delivery_(LimitsOf(shared.options), *engine_, counters_.delivery, connections_,
+                {.history = shared.history,
+                 .epoch = &shared.epoch,
+                 .drained = shared.ring.drained_sequence(index)}),
+      connections_(shared.options, *engine_, site_, delivery_, start_, counters_.delivery,
                    counters_.connections, admin_listener_first),
       events_(shared.options.engine_events_max),
       spread_(static_cast<uint64_t>(engine_->Now()) * 2 + 1) {
@@ -90,12 +115,18 @@ bool Shard::Turn(int64_t wait_ns_max) {
   Drain();
   delivery_.Sweep(now_ns);
   delivery_.CheckLag(now_ns);
+  if (shared_.history != nullptr) shared_.history->CatchUp(now_ns);
   return phase_seen_ != Phase::kClosing || connections_.open() != 0;
 }
 
 // Now if there is work, else when the next timer is due; a push on the ring wakes us before.
 int64_t Shard::WaitUntil() {
   if (connections_.HasWork() || delivery_.HasWork()) return 0;
+  // Nobody else may be awake to move it on.
+  if (shared_.history != nullptr &&
+      shared_.history->IsBehind(shared_.ring.drained_sequence(index_))) {
+    return 0;
+  }
   if (!shared_.ring.PrepareSleep(index_)) return 0;
   counters_.sleeps.Add();
   int64_t until_ns = connections_.next_timer_ns();
@@ -103,7 +134,7 @@ int64_t Shard::WaitUntil() {
   // No push or drain of another shard wakes us when the ring has room again.
   if (connections_.waits_for_room()) until_ns = std::min(until_ns, now_ns + kNsPerMs);
   // Lag by age is looked at while somebody is blocked; closing looks at its spread.
-  if (delivery_.blocked() != 0) until_ns = std::min(until_ns, now_ns + 100 * kNsPerMs);
+  if (delivery_.blocked() + delivery_.replaying() != 0) until_ns = std::min(until_ns, now_ns + 100 * kNsPerMs);
   if (phase_seen_ == Phase::kClosing) until_ns = std::min(until_ns, now_ns + 10 * kNsPerMs);
   return until_ns;
 }
@@ -119,9 +150,13 @@ void Shard::Drain() {
   counters_.ring_depth_highest.Raise(drained);
 }
 
-void Shard::DrainOnce() { Drain(); }
+// The history may be what keeps the ring full.
+void Shard::DrainOnce() {
+  Drain();
+  if (shared_.history != nullptr) shared_.history->CatchUp(engine_->Now());
+}
 
-http::Admission Shard::Admit(const http::StreamRequest&) {
+http::Admission Shard::Admit(const http::StreamRequest& request) {
   http::Admission admission;
   spread_ ^= spread_ << 13;
   spread_ ^= spread_ >> 7;
@@ -137,10 +172,25 @@ http::Admission Shard::Admit(const http::StreamRequest&) {
   } else if (delivery_.readers() >= subscribers_max_) {
     admission.refusal = Refusal::kSubscribersFull;
   } else {
-    // The reader is attached where this shard has drained to.
-    admission.last_id = shared_.epoch.Id(shared_.ring.drained_sequence(index_));
+    FindStart(request, &admission);
   }
   return admission;
+}
+
+// The opening carries the reader's own place, whatever is newer: one that is cut off in its replay
+// goes on from there.
+void Shard::FindStart(const http::StreamRequest& request, http::Admission* admission) {
+  // A reader without a place of its own is attached where this shard has drained to.
+  start_ = delivery_.FindStart(AskedBy(request), request.subscription);
+  if (!start_.gap.has_value()) {
+    admission->last_id = shared_.epoch.Id(start_.opens_at);
+    return;
+  }
+  const HistoryGap& gap = *start_.gap;
+  // One whose place is unknown keeps the id that it has until it is told: it may be cut off before.
+  if (gap.first != 0) admission->last_id = shared_.epoch.Id(gap.first - 1);
+  AppendGap(&admission->after_opening, gap, shared_.epoch);
+  counters_.delivery.gaps[static_cast<size_t>(gap.reason)].Add();
 }
 
 void Shard::SetPhase(Phase phase) {

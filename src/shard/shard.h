@@ -53,6 +53,7 @@ struct ShardShared {
   std::function<uint64_t()> subscribers;
   // Without one every publish is a new one.
   IdempotencyTable* idempotency = nullptr;
+  SharedHistory* history = nullptr;  // null: there is none
 };
 
 class Shard : private PublishHost, private http::Subscriptions {
@@ -88,6 +89,7 @@ class Shard : private PublishHost, private http::Subscriptions {
   // http::Subscriptions
   http::Admission Admit(const http::StreamRequest& request) override;
 
+  void FindStart(const http::StreamRequest& request, http::Admission* admission);
   void Drain();
   bool FollowPhase(int64_t now_ns);
   void EndDueStreams(int64_t now_ns);
@@ -102,6 +104,7 @@ class Shard : private PublishHost, private http::Subscriptions {
   RingPublisher publisher_;
   http::Site site_;
   Delivery delivery_;
+  Start start_;  // of the stream admitted last
   Connections connections_;
   std::vector<EngineEvent> events_;
 

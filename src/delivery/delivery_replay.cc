@@ -1,0 +1,340 @@
+// Replaying readers: chunks of the history, sent within a budget of their own, up to the tail.
+#include <algorithm>
+#include <cerrno>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "delivery/delivery.h"
+
+namespace sluice {
+
+Start Delivery::FindStart(const StreamStart& asked, const Subscription& subscription) {
+  if (replays_.chunks != nullptr) return replays_.chunks->Resolve(asked, subscription, newest_);
+  Start start;
+  start.is_complete = true;
+  start.after = start.opens_at = newest_;
+  if (asked.last_id.empty()) return start;
+  // Nobody knows which of the events since then it wanted.
+  const auto id = Epoch::Parse(asked.last_id);
+  const bool is_known = id.has_value() && epoch_ != nullptr && id->epoch == epoch_->value();
+  if (is_known && id->sequence >= newest_) return start;
+  start.gap = HistoryGap{.reason = is_known ? GapReason::kEvicted : GapReason::kUnknown,
+                         .after = asked.last_id,
+                         .first = is_known ? id->sequence + 1 : 0,
+                         .last = newest_,
+                         .resume = newest_};
+  return start;
+}
+
+void Delivery::Replay(ConnectionId connection, const Subscription& subscription,
+                      std::string_view opening, Start start) {
+  const bool is_live = start.after == newest_ && start.values.empty();
+  if (is_live || replays_.chunks == nullptr) return Attach(connection, subscription, opening);
+  if (replays_.free.empty()) {
+    replays_.free.push_back(static_cast<uint32_t>(replays_.readers.size()));
+    replays_.readers.emplace_back();
+  }
+  const uint32_t index = replays_.free.back();
+  replays_.free.pop_back();
+  ReplayingReader& reader = replays_.readers[index];
+  reader.connection = connection;
+  reader.subscription = subscription;
+  reader.after = start.after;
+  reader.told = start.told;
+  reader.values = std::move(start.values);
+  reader.aside.assign(opening);
+  reader.is_used = true;
+  places_.At(connection.slot) = {0, (index | kReplayBit) + 1};
+  ListReplay(index);
+  counters_.replays.Add();
+  counters_.replaying.Set(++replays_.count);
+  counters_.subscribed.Add();
+  counters_.subscribers.Set(++readers_);
+}
+
+void Delivery::FreeReplay(uint32_t index) {
+  ReplayingReader& reader = replays_.readers[index];
+  if (reader.is_waiting) counters_.blocked_readers.Subtract();
+  if (reader.is_ending) --replays_.ending_count;
+  const bool is_listed = reader.is_listed;
+  reader = ReplayingReader();
+  reader.is_listed = is_listed;
+  counters_.replaying.Set(--replays_.count);
+  if (!is_listed) replays_.free.push_back(index);
+}
+
+void Delivery::ListReplay(uint32_t index) {
+  if (std::exchange(replays_.readers[index].is_listed, true)) return;
+  replays_.ready.Push(index);
+}
+
+void Delivery::OnReplayWritable(uint32_t index) {
+  if (!std::exchange(replays_.readers[index].is_waiting, false)) return;
+  counters_.blocked_readers.Subtract();
+  ListReplay(index);
+}
+
+void Delivery::EndReplay(uint32_t index, std::string_view goodbye) {
+  ReplayingReader& reader = replays_.readers[index];
+  if (reader.is_ending) return;
+  // Behind the event that it is in, or behind an aside that is still to be sent.
+  if (!reader.has_aside()) reader.aside_at = reader.FrameEnd();
+  reader.is_ending = true;
+  ++replays_.ending_count;
+  reader.aside.append(goodbye);
+  if (!reader.is_waiting) ListReplay(index);
+}
+
+// In batches, until the turn's share of bytes or sends is used up. Who took all it was offered goes
+// on at once: so readers come to the tail one after the other, and not all of them late.
+void Delivery::SendReplays(int64_t now_ns) {
+  TakeAheadReplays();
+  uint64_t bytes_left = limits_.replay_bytes_max;
+  // Live readers that are still to be visited are not held up for long.
+  if (!queue_.empty()) bytes_left = bytes_left / 4 + 1;
+  uint32_t sends_left = limits_.sends_max;
+  while (replays_.HasWork() && bytes_left != 0 && sends_left != 0) {
+    sends_left -= SendReplayBatch(&bytes_left, sends_left, now_ns);
+  }
+}
+
+// Those that the shard has come up with since.
+void Delivery::TakeAheadReplays() {
+  std::erase_if(replays_.ahead, [&](uint32_t index) {
+    ReplayingReader& reader = replays_.readers[index];
+    if (reader.is_used && !reader.is_ending && reader.after > newest_) return false;
+    reader.is_listed = true;
+    replays_.ready.Push(index);
+    return true;
+  });
+}
+
+// Returns the sends it made, and at least one, so that there is an end.
+uint32_t Delivery::SendReplayBatch(uint64_t* bytes_left, uint32_t sends_left, int64_t now_ns) {
+  GatherReplays(bytes_left, sends_left);
+  const std::span<const SendRequest> requests = batch_.Send(engine_);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    size_t offered = 0;
+    for (uint32_t j = 0; j < requests[i].iovec_count; ++j) {
+      offered += requests[i].iovecs[j].iov_len;
+    }
+    const int32_t result = requests[i].result;
+    // What was offered and not taken is there for others.
+    *bytes_left += offered - static_cast<size_t>(std::max(result, 0));
+    AfterReplaySend(replayed_[i], offered, result, now_ns);
+  }
+  batch_.Clear();
+  return std::max<uint32_t>(1, static_cast<uint32_t>(requests.size()));
+}
+
+// Active readers first, as many as the bytes are enough for; the others stay where they are.
+void Delivery::GatherReplays(uint64_t* bytes_left, uint32_t sends_left) {
+  replayed_.clear();
+  size_t taken = 0;
+  const auto has_room = [&] {
+    return *bytes_left != 0 && replayed_.size() < sends_left && !batch_.full();
+  };
+  for (; taken < replays_.active.size() && has_room(); ++taken) {
+    const uint32_t index = replays_.active[taken];
+    replays_.readers[index].is_listed = false;
+    if (GatherReplay(index, bytes_left)) replayed_.push_back(index);
+  }
+  replays_.active.erase(replays_.active.begin(),
+                        replays_.active.begin() + static_cast<ptrdiff_t>(taken));
+  for (size_t left = replays_.ready.size(); left != 0 && has_room(); --left) {
+    const uint32_t index = replays_.ready.front();
+    replays_.ready.Pop();
+    replays_.readers[index].is_listed = false;
+    if (GatherReplay(index, bytes_left)) replayed_.push_back(index);
+  }
+}
+
+// Puts into the batch what the reader is to have next. False if there is nothing.
+bool Delivery::GatherReplay(uint32_t index, uint64_t* bytes_left) {
+  ReplayingReader& reader = replays_.readers[index];
+  if (!reader.is_used) {
+    replays_.free.push_back(index);
+    return false;
+  }
+  if (!PrepareReplay(index)) {
+    // A reading without a result took its time too.
+    *bytes_left -= std::min<uint64_t>(*bytes_left, History::kChunkBytes / 4);
+    return false;
+  }
+  iovec* const iovecs = batch_.Space();
+  uint32_t count = 0;
+  size_t bytes = 0;
+  const auto add = [&](const char* data, size_t size) {
+    if (size == 0) return;
+    iovecs[count++] = {const_cast<char*>(data), size};
+    bytes += size;
+  };
+  const auto add_chunk_to = [&](size_t from, size_t end) {
+    add(reader.chunk->bytes.data() + from,
+        std::min<size_t>(end - from, limits_.send_bytes_max));
+  };
+  if (reader.sent < reader.chunk_end()) add_chunk_to(reader.sent, reader.chunk_end());
+  if (reader.has_aside() && reader.sent + bytes == reader.chunk_end()) {
+    add(reader.aside.data() + reader.aside_sent, reader.aside.size() - reader.aside_sent);
+    if (!reader.is_ending && reader.aside_at < reader.chunk_bytes()) {
+      add_chunk_to(reader.aside_at, reader.chunk_bytes());
+    }
+  }
+  batch_.Add(reader.connection, count);
+  *bytes_left -= std::min<uint64_t>(*bytes_left, bytes);
+  return true;
+}
+
+// True if there is something to be sent. Else the reader waits for the shard, for its next turn, or
+// is no replaying reader any more.
+bool Delivery::PrepareReplay(uint32_t index) {
+  ReplayingReader& reader = replays_.readers[index];
+  if (reader.has_aside() || reader.sent < reader.chunk_end()) return true;
+  SLUICE_DCHECK(!reader.is_ending);
+  if (reader.chunk != nullptr) {
+    if (!reader.is_values) reader.after = reader.chunk->last;
+    reader.SetChunk(nullptr);
+  }
+  if (reader.values.empty()) {
+    if (reader.after > newest_) {
+      reader.is_listed = true;
+      replays_.ahead.push_back(index);
+      return false;
+    }
+    if (reader.after == newest_) {
+      AttachReplayed(index);
+      return false;
+    }
+  }
+  if (ReadNextChunk(&reader)) return true;
+  // Nothing wanted in what was looked at. At the tail it attaches in this turn, for it is looked at
+  // again at once; else this was a share of looking, and others come first.
+  if (reader.values.empty() && reader.after == newest_) {
+    AttachReplayed(index);
+  } else {
+    ListReplay(index);
+  }
+  return false;
+}
+
+// True if there is something to be sent of it.
+bool Delivery::ReadNextChunk(ReplayingReader* reader) {
+  reader->is_values = !reader->values.empty();
+  if (reader->is_values) {
+    auto chunk = std::make_shared<Chunk>();
+    const auto left = std::span(reader->values).subspan(reader->values_done);
+    reader->values_done += replays_.chunks->ReadValues(left, chunk.get());
+    if (reader->values_done == reader->values.size()) reader->values = {};
+    if (chunk->bytes.empty()) return false;
+    reader->SetChunk(std::move(chunk));
+    return true;
+  }
+  reader->SetChunk(replays_.chunks->Read(reader->subscription, reader->after, newest_));
+  if (reader->chunk->evicted > reader->told) TellReplayGap(reader);
+  if (!reader->chunk->bytes.empty() || reader->has_aside()) return true;
+  reader->after = reader->chunk->last;
+  reader->SetChunk(nullptr);
+  return false;
+}
+
+// Events that it was still to get are gone: the history is shorter than the reader is slow.
+void Delivery::TellReplayGap(ReplayingReader* reader) {
+  const Chunk& chunk = *reader->chunk;
+  // Events of other classes, which are not gone, may stand before the last one missing.
+  const uint64_t before_held = chunk.marks.empty() ? chunk.last : chunk.marks[0].sequence - 1;
+  AppendGap(&reader->aside,
+            {.reason = GapReason::kEvicted,
+             .after = epoch_->Id(reader->after),
+             .first = reader->after + 1,
+             .last = chunk.evicted,
+             .resume = std::min(chunk.evicted, before_held)},
+            *epoch_);
+  reader->told = chunk.evicted;
+  counters_.gaps[static_cast<size_t>(GapReason::kEvicted)].Add();
+}
+
+void Delivery::ConsumeReplay(ReplayingReader* reader, size_t bytes) {
+  counters_.sends.Add();
+  counters_.bytes_out.Add(bytes);
+  uint64_t finished = 0;
+  const auto take_chunk = [&] {
+    const size_t of_chunk = std::min(bytes, reader->chunk_end() - reader->sent);
+    if (of_chunk == 0) return;
+    finished += reader->Advance(of_chunk);
+    bytes -= of_chunk;
+  };
+  take_chunk();
+  if (reader->has_aside()) {
+    const size_t of_aside = std::min(bytes, reader->aside.size() - reader->aside_sent);
+    reader->aside_sent += of_aside;
+    bytes -= of_aside;
+    if (!reader->has_aside()) {
+      reader->aside.clear();
+      reader->aside_sent = 0;
+      take_chunk();
+    }
+  }
+  counters_.deliveries.Add(finished);
+  counters_.replayed.Add(finished);
+}
+
+void Delivery::AfterReplaySend(uint32_t index, size_t offered, int32_t result, int64_t now_ns) {
+  ReplayingReader& reader = replays_.readers[index];
+  const ConnectionId connection = reader.connection;
+  if (result < 0 && result != -EAGAIN) {
+    Detach(connection);
+    events_.OnDropped(connection, ReasonOf(-result));
+    return;
+  }
+  if (result > 0) ConsumeReplay(&reader, static_cast<size_t>(result));
+  if (result < 0 || static_cast<size_t>(result) < offered) {
+    counters_.sends_short.Add();
+    reader.is_waiting = true;
+    reader.waiting_since_ns = now_ns;
+    counters_.blocked_readers.Add();
+    engine_.WatchWritable(connection);
+    return;
+  }
+  if (reader.is_ending && !reader.has_aside()) {
+    Detach(connection);
+    events_.OnEnded(connection);
+    return;
+  }
+  // What it has now may be all: nothing is drained before this turn is over.
+  const bool is_done = reader.chunk != nullptr && !reader.has_aside() && reader.values.empty() &&
+                       reader.sent == reader.chunk_bytes() &&
+                       (reader.is_values ? reader.after : reader.chunk->last) == newest_;
+  if (is_done) return AttachReplayed(index);
+  reader.is_listed = true;
+  replays_.active.push_back(index);
+}
+
+// It has all that the shard has drained, and stands at an event's start.
+void Delivery::AttachReplayed(uint32_t index) {
+  const ReplayingReader& reader = replays_.readers[index];
+  const ConnectionId connection = reader.connection;
+  const Subscription subscription = reader.subscription;
+  FreeReplay(index);
+  const uint32_t number = FindOrMake(subscription);
+  if (event_.held != nullptr) AppendBeforeAttach(number, subscription);
+  AddFlowing(number, channels_[number]->log().Attach(), connection);
+}
+
+void Delivery::CheckReplays(int64_t now_ns) {
+  uint64_t held = 0;
+  for (uint32_t i = 0; i < replays_.readers.size(); ++i) {
+    ReplayingReader& reader = replays_.readers[i];
+    if (!reader.is_used || !reader.is_waiting) continue;
+    if (now_ns - reader.waiting_since_ns > limits_.lag_age_max_ns) {
+      const ConnectionId connection = reader.connection;
+      Detach(connection);
+      events_.OnDropped(connection, Disconnect::kLagAge);
+      continue;
+    }
+    if (reader.chunk == nullptr || reader.is_values) continue;
+    held += reader.chunk_bytes() / static_cast<uint64_t>(reader.chunk.use_count());
+    if (held > limits_.replay_held_bytes_max) reader.LetGo();
+  }
+}
+
+}  // namespace sluice

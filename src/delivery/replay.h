@@ -1,0 +1,100 @@
+// Readers that begin behind the tail: what Delivery keeps of each while it reads from the history.
+//
+// A replaying reader stands in a chunk, which it shares with all who are at the same place; it is
+// sent that, goes on after the chunk's last sequence, and once it has all that the shard has
+// drained it attaches at its channel's tail, in the same turn. It belongs to no channel until then.
+//
+// Thread: its shard's.
+// Owner:  a chunk lives while a reader or the shard's cache holds it.
+// Bounds: see DeliveryLimits; a reader that waits for its socket holds a chunk of its own only
+//         while all those together are within replay_held_bytes_max, else the rest of one event.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/fifo.h"
+#include "engine/engine.h"
+#include "event/subscription.h"
+#include "history/chunk_cache.h"
+#include "history/reading.h"
+#include "history/start.h"
+
+namespace sluice {
+
+struct ReplayingReader {
+  ConnectionId connection;
+  Subscription subscription;
+  uint64_t after = 0;  // what comes after this sequence is still to be read
+  uint64_t told = 0;   // evictions up to this one are told
+  std::vector<ValueRef> values;
+  size_t values_done = 0;
+
+  std::shared_ptr<const Chunk> chunk;  // null: to be read
+  size_t sent = 0;                     // of its bytes
+  uint32_t mark = 0;                   // the first event not wholly sent
+  bool is_values = false;              // the chunk is of values: `after` stays, it is not let go
+  std::string aside;
+  size_t aside_sent = 0;
+  size_t aside_at = 0;  // the aside goes when so much of the chunk is sent
+
+  bool is_listed = false;   // on one of the lists
+  bool is_waiting = false;  // for its socket
+  bool is_ending = false;
+  bool is_used = false;
+  int64_t waiting_since_ns = 0;
+
+  bool has_aside() const { return aside_sent < aside.size(); }
+  size_t chunk_bytes() const { return chunk == nullptr ? 0 : chunk->bytes.size(); }
+  // Of the chunk, to be sent before an aside, or in all.
+  size_t chunk_end() const {
+    return has_aside() ? aside_at : is_ending ? sent : chunk_bytes();
+  }
+  // Where the event that it is in ends.
+  size_t FrameEnd() const {
+    if (chunk == nullptr || mark == chunk->marks.size()) return sent;
+    const size_t begin = mark == 0 ? 0 : chunk->marks[mark - 1].end;
+    return sent == begin ? sent : chunk->marks[mark].end;
+  }
+  // Returns how many events that finishes.
+  uint64_t Advance(size_t bytes) {
+    sent += bytes;
+    const uint32_t first = mark;
+    while (mark < chunk->marks.size() && chunk->marks[mark].end <= sent) ++mark;
+    return mark - first;
+  }
+  void SetChunk(std::shared_ptr<const Chunk> to) {
+    chunk = std::move(to);
+    sent = aside_at = 0;
+    mark = 0;
+  }
+  // Gives the chunk up, for the rest of the event that it is in; what comes after is read again.
+  void LetGo() {
+    const size_t end = FrameEnd();
+    const std::string rest = chunk->bytes.substr(sent, end - sent);
+    if (end != sent) ++mark;
+    if (mark != 0) after = chunk->marks[mark - 1].sequence;
+    aside = rest + aside.substr(aside_sent);
+    aside_sent = 0;
+    SetChunk(nullptr);
+  }
+};
+
+// Those of a shard, by index; an index is used again when it stands on no list.
+struct Replays {
+  std::vector<ReplayingReader> readers;
+  std::vector<uint32_t> free;
+  size_t count = 0;
+  size_t ending_count = 0;
+  size_t ending_from = 0;          // those before it were ending when last ended
+  Fifo<uint32_t> ready;            // have something to be sent
+  std::vector<uint32_t> active;    // go before those: they stay with it until they have all
+  std::vector<uint32_t> ahead;     // begin after what the shard has drained
+  std::unique_ptr<ChunkCache> chunks;  // null: there is no history
+
+  bool HasWork() const { return !ready.empty() || !active.empty(); }
+};
+
+}  // namespace sluice
