@@ -9,7 +9,11 @@
 namespace sluice {
 
 Start Delivery::FindStart(const StreamStart& asked, const Subscription& subscription) {
-  if (replays_.chunks != nullptr) return replays_.chunks->Resolve(asked, subscription, newest_);
+  const bool asks_for_history =
+      !asked.last_id.empty() || asked.from != StreamStart::From::kNow;
+  if (asks_for_history && replays_.chunks != nullptr) {
+    return replays_.chunks->Resolve(asked, subscription, newest_);
+  }
   Start start;
   start.is_complete = true;
   start.after = start.opens_at = newest_;

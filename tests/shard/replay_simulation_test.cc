@@ -1,0 +1,619 @@
+// Goal: a reader that comes back, to any shard, gets exactly the events after its id that its
+// subscription wants, then the live ones, each once and in order; or it is told of a gap that
+// covers what is missing, and of none if nothing is.
+// Method: K shards on simulated engines, one thread, one seed that draws every step: users that
+// come, read fast or not at all, are cut off and come back with the id of the last whole block they
+// had, a publisher's or the gateway's, or with one that nobody knows; publishers of topics; a
+// history so small that it evicts all the time. The truth is the ring itself, drained by a consumer
+// of the test's own. A failure prints the seed that repeats it.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "engine/simulated_engine.h"
+#include "shard/shard.h"
+
+namespace sluice {
+namespace {
+
+class NoReports : public http::Reports {
+ public:
+  std::string Stats(bool) override { return "{}"; }
+  std::optional<Refusal> NotReady() override { return std::nullopt; }
+};
+
+// All events there ever were.
+struct Truth {
+  struct Event {
+    std::vector<std::string> topics;
+    std::string bytes;  // as it is replayed
+  };
+  std::vector<Event> events;  // of sequence 1, 2, ...
+  std::map<std::string, uint64_t> own_ids;
+
+  void Add(const Frame& frame) {
+    ASSERT_EQ(frame.sequence(), events.size() + 1);
+    Event event;
+    frame.ForEachTopic([&](const FrameTopic& topic) { event.topics.emplace_back(topic.name); });
+    event.bytes = frame.replay_bytes();
+    if (!frame.publisher_id().empty()) own_ids[std::string(frame.publisher_id())] = frame.sequence();
+    events.push_back(std::move(event));
+  }
+  bool IsWanted(const Subscription& subscription, uint64_t sequence) const {
+    const auto& topics = events[sequence - 1].topics;
+    return subscription.Wants(std::vector<std::string_view>(topics.begin(), topics.end()));
+  }
+};
+
+// One user over all of its connections: what it has had and what it was told of.
+class User {
+ public:
+  User(const Truth& truth, bool goes_on_live, std::vector<std::string> patterns)
+      : truth_(truth),
+        goes_on_live_(goes_on_live),
+        subscription_(patterns),
+        patterns_(std::move(patterns)) {}
+
+  const std::vector<std::string>& patterns() const { return patterns_; }
+  const std::string& last_id() const { return last_id_; }
+  bool is_open() const { return is_open_; }
+  bool has_ended_whole() const {
+    const size_t goodbye = bytes_.find(": goodbye\nretry: ");
+    return goodbye != std::string::npos && bytes_.back() == '\n';
+  }
+  uint64_t gaps() const { return gaps_; }
+  uint64_t events() const { return events_; }
+
+  // It connects with an id that it never had.
+  void Forget(const std::string& id) {
+    last_id_ = id;
+    asks_with_unknown_ = true;
+  }
+  void AskEarliest(bool on) { is_earliest_ = on; }
+  void Disconnect() {
+    bytes_.clear();
+    has_head_ = is_open_ = false;
+  }
+
+  void Feed(const std::string& bytes, uint64_t oldest_held) {
+    oldest_held_ = oldest_held;
+    bytes_ += bytes;
+    if (!has_head_) {
+      const size_t end = bytes_.find("\r\n\r\n");
+      if (end == std::string::npos) return;
+      ASSERT_TRUE(bytes_.starts_with("HTTP/1.1 200 ")) << bytes_;
+      bytes_.erase(0, end + 4);
+      has_head_ = true;
+    }
+    for (size_t end; (end = bytes_.find("\n\n")) != std::string::npos;) {
+      const std::string block = bytes_.substr(0, end + 2);
+      bytes_.erase(0, end + 2);
+      Block(block);
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  }
+
+  // All is quiet: nothing may be missing.
+  void CheckHasAll() const { ExpectNothingMissing(truth_.events.size() + 1); }
+
+ private:
+  static std::string Field(const std::string& block, const std::string& name) {
+    const size_t at = block.find(name);
+    if (at == std::string::npos) return "";
+    return block.substr(at + name.size(), block.find_first_of("\"\n", at + name.size()) - at -
+                                              name.size());
+  }
+  uint64_t SequenceOf(const std::string& id) const {
+    if (const auto own = truth_.own_ids.find(id); own != truth_.own_ids.end()) return own->second;
+    const auto parsed = Epoch::Parse(id);
+    return parsed.has_value() ? parsed->sequence : UINT64_MAX;
+  }
+
+  void Block(const std::string& block) {
+    if (block.find("event: sluice.error\n") != std::string::npos) return;
+    if (block.find("event: sluice.open\n") != std::string::npos) return Open(block);
+    ASSERT_TRUE(is_open_) << block;
+    if (block.find("event: sluice.gap\n") != std::string::npos) return Gap(block);
+    // Heartbeats and the like stand before an event's own lines.
+    size_t at = 0;
+    while (block.compare(at, 2, ":\n") == 0) at += 2;
+    const std::string id = Field(block, "\nid: ");
+    const uint64_t sequence = SequenceOf(id);
+    ASSERT_LE(sequence, truth_.events.size()) << block;
+    ASSERT_GT(sequence, place_) << "twice or out of order: " << block;
+    ASSERT_TRUE(truth_.IsWanted(subscription_, sequence)) << block;
+    ASSERT_TRUE(block.substr(at).ends_with(truth_.events[sequence - 1].bytes)) << block;
+    ExpectNothingMissing(sequence);
+    place_ = sequence;
+    last_id_ = id;
+    ++events_;
+  }
+
+  void Open(const std::string& block) {
+    ASSERT_FALSE(is_open_);
+    is_open_ = true;
+    const std::string id = Field(block, "\nid: ");
+    if (id.empty()) {
+      ASSERT_TRUE(IsUnknown()) << block;
+      return;
+    }
+    if (!last_id_.empty()) {
+      // Its own place, whatever is newer.
+      ASSERT_EQ(SequenceOf(id), place_) << block;
+    } else {
+      place_ = SequenceOf(id);
+      ASSERT_LE(place_, truth_.events.size()) << block;
+      if (is_earliest_) {
+        ASSERT_TRUE(place_ == 0 || place_ < oldest_held_) << block;
+      }
+    }
+    last_id_ = id;
+  }
+
+  void Gap(const std::string& block) {
+    const std::string id = Field(block, "\nid: ");
+    const std::string reason = Field(block, "\"reason\":\"");
+    const uint64_t last = SequenceOf(Field(block, "\"last\":\""));
+    const uint64_t resume = SequenceOf(id);
+    ASSERT_NE(resume, UINT64_MAX) << block;
+    ++gaps_;
+    if (reason == "unknown") {
+      ASSERT_TRUE(IsUnknown()) << block;
+      asks_with_unknown_ = false;
+      place_ = resume;
+      excused_ = last == UINT64_MAX ? 0 : last;
+    } else {
+      ASSERT_EQ(reason, "evicted");
+      ASSERT_LE(last, truth_.events.size());
+      ASSERT_GT(last, place_) << block;
+      // To the live stream, or exactly to a wanted event that is gone; never without one.
+      ASSERT_TRUE(goes_on_live_ || last < oldest_held_) << "not gone: " << block;
+      uint64_t gone = std::min(last, oldest_held_ - 1);
+      while (gone > place_ && !truth_.IsWanted(subscription_, gone)) --gone;
+      ASSERT_GT(gone, place_) << "a false gap: " << block;
+      ASSERT_TRUE(goes_on_live_ || gone == last) << "not wanted: " << block;
+      ASSERT_GE(resume, place_) << block;
+      ASSERT_LE(resume, last) << block;
+      excused_ = std::max(excused_, last);
+      place_ = resume;
+    }
+    last_id_ = id;
+  }
+
+  // Its last id is nobody's, or a publisher's whose event is gone.
+  bool IsUnknown() const {
+    const auto own = truth_.own_ids.find(last_id_);
+    return asks_with_unknown_ || (own != truth_.own_ids.end() && own->second < oldest_held_);
+  }
+
+  void ExpectNothingMissing(uint64_t before) const {
+    for (uint64_t at = std::max(place_, excused_) + 1; at < before; ++at) {
+      ASSERT_FALSE(truth_.IsWanted(subscription_, at))
+          << "event " << at << " is missing after " << place_ << ", before " << before;
+    }
+  }
+
+  const Truth& truth_;
+  const bool goes_on_live_;  // after a gap
+  const Subscription subscription_;
+  const std::vector<std::string> patterns_;
+  std::string last_id_;
+  uint64_t place_ = 0;
+  uint64_t excused_ = 0;
+  uint64_t oldest_held_ = 0;
+  bool is_earliest_ = false;
+  bool asks_with_unknown_ = false;
+  bool has_head_ = false;
+  bool is_open_ = false;
+  std::string bytes_;
+  uint64_t gaps_ = 0;
+  uint64_t events_ = 0;
+};
+
+class Simulation {
+ public:
+  Simulation(uint64_t seed, bool with_faults)
+      : random_(seed), has_resets_(with_faults && seed % 2 == 0) {
+    options_.ring_events_max = 1u << (2 + Below(7));
+    options_.segment_bytes = 4096;
+    options_.frame_bytes_max = 16 * 1024;
+    options_.log_bytes_max = 256 * 1024;
+    options_.lag_bytes_max = 64 * 1024;
+    options_.lag_age_max_ms = 20'000;
+    options_.sweep_sends_max = 1 + Below(8);
+    options_.sweep_send_bytes_max = 1024 + Below(32 * 1024);
+    options_.sweep_appends_max = 1 + Below(Below(2) == 0 ? 4 : 40);
+    options_.drain_events_max = 1 + Below(16);
+    options_.engine_events_max = 1 + Below(16);
+    options_.replay_bytes_max = 1 + Below(Below(2) == 0 ? 1000 : 100'000);
+    options_.history_cache_bytes_max = 1 + Below(Below(2) == 0 ? 4000 : 1'000'000);
+    options_.heartbeat_ms = 1000;
+    options_.stop_spread_ms = 100;
+    const uint32_t shards = 1 + Below(3);
+    ring_ = std::make_unique<Ring>(options_.ring_events_max, 1 << 20, shards + 2);
+    recorder_ = shards + 1;
+    HistoryLimits limits;
+    limits.otherwise.events_max = Below(3) == 0 ? 1'000'000 : 20 + Below(400);
+    goes_on_live_ = Below(2) == 0;
+    limits.missing = goes_on_live_ ? MissingPlace::kLive : MissingPlace::kEarliest;
+    history_ = std::make_unique<SharedHistory>(limits, epoch_, *ring_, shards);
+    const ShardShared shared{.options = options_,
+                             .epoch = epoch_,
+                             .keys = keys_,
+                             .ring = *ring_,
+                             .reports = reports_,
+                             .subscribers = [] { return uint64_t{0}; },
+                             .history = history_.get()};
+    SimulatedFaults faults;
+    if (with_faults) {
+      faults = {.short_write = 100,
+                .spurious_eagain = 100,
+                .send_reset = has_resets_ ? 2u : 0u,
+                .accept_failure = 20,
+                .accept_abort = 20,
+                .delay_ns_max = 5 * kNsPerMs};
+    }
+    EngineOptions engine_options;
+    engine_options.connections_max = 200;
+    for (uint32_t i = 0; i < shards; ++i) {
+      auto engine = std::make_unique<SimulatedEngine>(engine_options, seed * 7 + i, faults);
+      engines_.push_back(engine.get());
+      shards_.push_back(
+          std::make_unique<Shard>(i, shared, std::move(engine), std::vector<int>{0}, 1));
+      EXPECT_TRUE(shards_.back()->Listen().ok());
+      shards_.back()->SetPhase(Phase::kServing);
+    }
+    for (uint32_t i = 0; i < 3; ++i) AddPublisher();
+  }
+
+  void Run(int steps) {
+    for (int step = 0; step < steps && !testing::Test::HasFatalFailure(); ++step) Step();
+  }
+
+  void SettleAndCheck() {
+    for (Connected& user : users_) {
+      user.is_reading = true;
+      if (user.is_connected) engine(user).PeerBuffer(user.peer, 64 * 1024);
+    }
+    for (int turn = 0; turn < 4000 && !testing::Test::HasFatalFailure(); ++turn) {
+      for (size_t i = 0; i < shards_.size(); ++i) TurnOf(i);
+      ReadAll();
+    }
+    for (const Connected& user : users_) {
+      if (!user.is_connected || !user.user->is_open()) continue;
+      if (engine(user).PeerAtEnd(user.peer)) continue;
+      user.user->CheckHasAll();
+      ++settled_;
+    }
+    for (const auto& shard : shards_) {
+      const DeliveryCounters& counters = shard->counters().delivery;
+      EXPECT_EQ(counters.replaying.value(), 0u);
+      EXPECT_EQ(counters.blocked_readers.value(), 0u);
+      replays_ += counters.replays.value();
+      replayed_ += counters.replayed.value();
+    }
+    EXPECT_EQ(ring_->depth(), 0u);
+    for (const Connected& user : users_) {
+      gaps_ += user.user->gaps();
+      events_ += user.user->events();
+    }
+  }
+
+  // The gateway stops while some are in their replays: all end after a whole block.
+  void StopAndCheck() {
+    for (Connected& user : users_) {
+      if (user.is_connected) engine(user).PeerBuffer(user.peer, 200 + Below(2000));
+      if (!user.is_connected) Connect(&user);
+    }
+    for (int step = 0; step < 60; ++step) {
+      Publish();
+      TurnOf(Below(static_cast<uint32_t>(shards_.size())));
+    }
+    for (const auto& shard : shards_) {
+      ended_replaying_ += shard->counters().delivery.replaying.value();
+      shard->SetPhase(Phase::kClosing);
+    }
+    std::vector<Connected*> live;
+    for (Connected& user : users_) {
+      user.is_reading = true;
+      if (user.is_connected && user.user->is_open() && !engine(user).PeerAtEnd(user.peer)) {
+        live.push_back(&user);
+      }
+      if (user.is_connected) engine(user).PeerBuffer(user.peer, 64 * 1024);
+    }
+    comes_back_ = false;
+    for (int turn = 0; turn < 4000 && !testing::Test::HasFatalFailure(); ++turn) {
+      for (size_t i = 0; i < shards_.size(); ++i) TurnOf(i);
+      ReadAll();
+    }
+    for (const Connected* user : live) {
+      EXPECT_TRUE(engine(*user).PeerAtEnd(user->peer));
+      EXPECT_TRUE(has_resets_ || user->user->has_ended_whole());
+    }
+    for (const auto& shard : shards_) EXPECT_EQ(shard->counters().delivery.subscribers.value(), 0u);
+  }
+
+  uint64_t settled() const { return settled_; }
+  uint64_t replays() const { return replays_; }
+  uint64_t replayed() const { return replayed_; }
+  uint64_t gaps() const { return gaps_; }
+  uint64_t events() const { return events_; }
+  uint64_t ended_replaying() const { return ended_replaying_; }
+
+ private:
+  struct Connected {
+    std::unique_ptr<User> user;
+    size_t shard = 0;
+    SimulatedEngine::Peer peer = 0;
+    bool is_connected = false;
+    bool is_reading = true;
+  };
+  struct Publisher {
+    size_t shard;
+    SimulatedEngine::Peer peer;
+    std::string reply;
+    bool awaits = false;
+  };
+
+  uint32_t Below(uint32_t n) { return static_cast<uint32_t>(random_() % n); }
+  SimulatedEngine& engine(const Connected& user) const { return *engines_[user.shard]; }
+  static PeerAddress Loopback() {
+    PeerAddress address;
+    address.family = AF_INET;
+    address.address[0] = 127;
+    address.address[3] = 1;
+    return address;
+  }
+
+  void TurnOf(size_t shard) {
+    shards_[shard]->Turn(0);
+    Record();
+    for (SimulatedEngine* engine : engines_) engine->Advance(kNsPerMs / 4);
+  }
+  void Record() {
+    ring_->Drain(recorder_, SIZE_MAX, [this](Frame* frame) {
+      truth_.Add(*frame);
+      frame->Release();
+      return true;
+    });
+  }
+  uint64_t OldestHeld() {
+    uint64_t oldest = 0;
+    history_->Look([&](const History& history) { oldest = history.oldest(); });
+    return oldest;
+  }
+
+  void AddPublisher() {
+    const size_t shard = Below(static_cast<uint32_t>(engines_.size()));
+    publishers_.push_back({shard, engines_[shard]->Connect(0, Loopback()), "", false});
+  }
+
+  void Step() {
+    switch (Below(10)) {
+      case 0:
+        if (users_.size() < 40) {
+          Come();
+        } else {
+          Connected& user = users_[Below(static_cast<uint32_t>(users_.size()))];
+          if (!user.is_connected) Connect(&user);
+        }
+        break;
+      case 1:
+        if (!users_.empty()) Behave(&users_[Below(static_cast<uint32_t>(users_.size()))]);
+        break;
+      case 2:
+      case 3:
+        Publish();
+        break;
+      case 4:
+        ReadAll();
+        // Now and then nothing happens for as long as a heartbeat takes.
+        if (Below(40) == 0) {
+          for (SimulatedEngine* engine : engines_) engine->Advance(kNsPerSecond);
+        }
+        break;
+      default:
+        TurnOf(Below(static_cast<uint32_t>(shards_.size())));
+    }
+  }
+
+  std::string Name() {
+    constexpr const char* kNames[] = {"a", "a/b", "a/c", "a/b/c", "d", "d/e/f", "quiet"};
+    return kNames[Below(Below(10) == 0 ? 7 : 6)];
+  }
+
+  void Come() {
+    constexpr const char* kPatterns[] = {"a/*", "a/**", "d/*/f", "*", "**"};
+    std::vector<std::string> patterns;
+    for (uint32_t i = Below(4); i != 0; --i) {
+      patterns.push_back(Below(2) == 0 ? Name() : kPatterns[Below(5)]);
+    }
+    users_.push_back({std::make_unique<User>(truth_, goes_on_live_, std::move(patterns))});
+    Connect(&users_.back());
+  }
+
+  void Connect(Connected* user) {
+    std::string target = "/stream?";
+    for (const std::string& pattern : user->user->patterns()) target += "topic=" + pattern + "&";
+    std::string header;
+    user->user->AskEarliest(false);
+    if (user->user->last_id().empty()) {
+      switch (Below(6)) {
+        case 0:
+          target += "from=earliest";
+          user->user->AskEarliest(true);
+          break;
+        case 1:
+          target += "from=-" + std::to_string(1 + Below(30));
+          break;
+        case 2:
+          user->user->Forget(Below(2) == 0 ? "nobody-knows" : "0123456789ab-17");
+          break;
+        default:
+          break;
+      }
+    }
+    if (!user->user->last_id().empty()) {
+      header = "Last-Event-ID: " + user->user->last_id() + "\r\n";
+    }
+    user->shard = Below(3) != 0 ? 0 : Below(static_cast<uint32_t>(engines_.size()));
+    user->peer = engine(*user).Connect(0, Loopback());
+    user->is_connected = true;
+    user->is_reading = Below(8) != 0;
+    if (Below(4) == 0) engine(*user).PeerBuffer(user->peer, 1 + Below(4096));
+    engine(*user).PeerWrite(user->peer, "GET " + target +
+                                            " HTTP/1.1\r\nHost: localhost\r\n"
+                                            "Accept: text/event-stream\r\n" +
+                                            header + "\r\n");
+  }
+
+  void Behave(Connected* user) {
+    if (!user->is_connected) return Connect(user);
+    switch (Below(10)) {
+      case 0:
+      case 1:
+        Below(2) == 0 ? engine(*user).PeerReset(user->peer) : engine(*user).PeerShutdown(user->peer);
+        CutOff(user);
+        break;
+      case 2:
+      case 3:
+        engine(*user).PeerBuffer(user->peer, 1 + Below(4096));
+        break;
+      case 4:
+        engine(*user).PeerBuffer(user->peer, 64 * 1024);
+        break;
+      default:
+        user->is_reading = Below(3) != 0;
+    }
+  }
+
+  void CutOff(Connected* user) {
+    user->is_connected = false;
+    user->user->Disconnect();
+  }
+
+  void Publish() {
+    Publisher& publisher = publishers_[Below(static_cast<uint32_t>(publishers_.size()))];
+    if (publisher.awaits) return;
+    std::string target = "/publish?";
+    std::string body = "[";
+    for (uint32_t i = 1 + Below(3); i != 0; --i) {
+      body += "{";
+      std::vector<std::string> names;
+      for (uint32_t topics = Below(3); topics != 0; --topics) {
+        const std::string name = Name();
+        if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+      }
+      std::string list;
+      for (const std::string& name : names) list += (list.empty() ? "\"" : ",\"") + name + "\"";
+      body += "\"topics\":[" + list + "],";
+      if (Below(4) == 0) body += "\"id\":\"own." + std::to_string(++own_ids_) + "\",";
+      if (Below(8) == 0) body += "\"retry\":700,";
+      body += "\"data\":\"" + std::string(Below(Below(8) == 0 ? 6000 : 200), 'x') + "\"}";
+      if (i != 1) body += ",";
+    }
+    body += "]";
+    engines_[publisher.shard]->PeerWrite(
+        publisher.peer,
+        "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Content-Length: " +
+            std::to_string(body.size()) + "\r\n\r\n" + body);
+    publisher.awaits = true;
+  }
+
+  void ReadAll() {
+    Record();
+    for (Connected& user : users_) {
+      if (!user.is_connected || !user.is_reading) continue;
+      user.user->Feed(engine(user).PeerRead(user.peer, SIZE_MAX), OldestHeld());
+      if (testing::Test::HasFatalFailure()) return;
+      if (comes_back_ && engine(user).PeerAtEnd(user.peer)) CutOff(&user);
+    }
+    for (size_t i = 0; i < publishers_.size(); ++i) ReadReply(i);
+  }
+
+  void ReadReply(size_t i) {
+    Publisher& publisher = publishers_[i];
+    SimulatedEngine& engine = *engines_[publisher.shard];
+    publisher.reply += engine.PeerRead(publisher.peer, SIZE_MAX);
+    const size_t head = publisher.reply.find("\r\n\r\n");
+    if (head != std::string::npos && publisher.reply.ends_with("}")) {
+      const bool is_known = publisher.reply.starts_with("HTTP/1.1 200") ||
+                            publisher.reply.find("ring_full") != std::string::npos ||
+                            publisher.reply.find("batch_too_large") != std::string::npos;
+      ASSERT_TRUE(is_known) << publisher.reply;
+      publisher.reply.clear();
+      publisher.awaits = false;
+    } else if (engine.PeerAtEnd(publisher.peer)) {
+      publishers_.erase(publishers_.begin() + static_cast<ptrdiff_t>(i));
+      AddPublisher();
+    }
+  }
+
+  std::mt19937_64 random_;
+  const bool has_resets_;
+  Options options_;
+  const Epoch epoch_{1};
+  http::PublishKeys keys_;
+  NoReports reports_;
+  Truth truth_;
+  std::unique_ptr<Ring> ring_;
+  std::unique_ptr<SharedHistory> history_;
+  uint32_t recorder_ = 0;
+  std::vector<SimulatedEngine*> engines_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<Connected> users_;
+  std::vector<Publisher> publishers_;
+  bool goes_on_live_ = false;
+  bool comes_back_ = true;
+  uint64_t own_ids_ = 0;
+  uint64_t settled_ = 0;
+  uint64_t replays_ = 0;
+  uint64_t replayed_ = 0;
+  uint64_t gaps_ = 0;
+  uint64_t events_ = 0;
+  uint64_t ended_replaying_ = 0;
+};
+
+void RunSeeds(uint64_t first, uint64_t last, bool with_faults) {
+  uint64_t settled = 0;
+  uint64_t replays = 0;
+  uint64_t replayed = 0;
+  uint64_t gaps = 0;
+  uint64_t events = 0;
+  uint64_t ended_replaying = 0;
+  for (uint64_t seed = first; seed <= last; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Simulation simulation(seed, with_faults);
+    simulation.Run(6000);
+    if (testing::Test::HasFailure()) return;
+    simulation.SettleAndCheck();
+    if (testing::Test::HasFailure()) return;
+    simulation.StopAndCheck();
+    if (testing::Test::HasFailure()) return;
+    settled += simulation.settled();
+    replays += simulation.replays();
+    replayed += simulation.replayed();
+    gaps += simulation.gaps();
+    events += simulation.events();
+    ended_replaying += simulation.ended_replaying();
+  }
+  // What the test is about has happened, and often.
+  EXPECT_GT(settled, 100u);
+  EXPECT_GT(replays, 1000u);
+  EXPECT_GT(replayed, 10'000u);
+  EXPECT_GT(events, replayed);
+  EXPECT_GT(gaps, 100u);
+  EXPECT_GT(ended_replaying, 10u);
+}
+
+TEST(ReplaySimulation, WhoComesBackMissesNothingOnAQuietNetwork) { RunSeeds(1, 30, false); }
+
+TEST(ReplaySimulation, WhoComesBackMissesNothingUnderFaults) { RunSeeds(100, 159, true); }
+
+}  // namespace
+}  // namespace sluice
