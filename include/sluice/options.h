@@ -12,12 +12,21 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace sluice {
 
 enum class EngineChoice { kAuto, kIoUring, kEpoll };
+
+// A class of topics with a history of its own; bounds that are not given are those of history.*.
+struct HistoryPolicyOptions {
+  std::string topics;  // a pattern
+  std::optional<uint64_t> events_max = {};
+  std::optional<uint64_t> bytes_max = {};
+  std::optional<uint64_t> age_max_ms = {};
+};
 
 struct Options {
   // listen: ADDR:PORT, [ADDR]:PORT or unix:PATH, where streams and publishes are served.
@@ -111,6 +120,12 @@ struct Options {
   uint64_t history_age_max_ms = 3'600'000;
   // history.missing: where a reader goes on whose place is gone or unknown: "earliest" or "live".
   std::string history_missing = "earliest";
+  // history.values_bytes_max: of the newest events of their keys that are older than the history.
+  uint64_t history_values_bytes_max = 16 * 1024 * 1024;
+  // history.remembered_topics_max: topics without events of which the newest dropped one is known.
+  uint32_t history_remembered_topics_max = 65'536;
+  // [[history.policy]], in the file only: the first that matches one of an event's topics counts.
+  std::vector<HistoryPolicyOptions> history_policies;
   // history.cache_bytes_max: what a shard keeps of its last readings, for other readers at the same
   // place; and as much again for readers that have not taken theirs.
   uint64_t history_cache_bytes_max = 16 * 1024 * 1024;

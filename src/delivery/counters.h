@@ -30,6 +30,7 @@ struct DeliveryCounters {
   Counter drain_pauses;  // turns that left the ring alone: the readers had not had what is there
   Counter replays;       // readers that began behind the tail, ever
   Counter replaying;     // of them, those that have not come to it, now
+  Counter readings;      // of the history, for all of them
   Counter replayed;      // events of deliveries that came from the history
   std::array<Counter, kGapReasonCount> gaps;  // told
   std::array<Counter, kDisconnectCount> disconnects;

@@ -194,8 +194,9 @@ Delivery::Place Delivery::PlaceOf(ConnectionId connection) const {
   if (!places_.Has(connection.slot)) return {};
   const Place place = places_[connection.slot];
   if (!place.is_reader()) return {};
-  const ConnectionId there = place.is_blocked()   ? blocked_[place.index()].connection
-                             : place.is_replaying() ? replays_.readers[place.index()].connection
+  const ConnectionId there = place.is_blocked() ? blocked_[place.index()].connection
+                             : place.is_replaying()
+                                 ? replays_.readers[place.index()].connection
                                  : channels_[place.channel]->reader(place.index()).connection;
   return there == connection ? place : Place{};
 }

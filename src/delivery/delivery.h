@@ -287,7 +287,7 @@ class Delivery {
   SlotArray<Place> places_;  // by slot
   // Scratch of one Sweep.
   std::vector<Run> runs_;
-  std::vector<uint32_t> visited_;  // index of each request's reader
+  std::vector<uint32_t> visited_;   // index of each request's reader
   std::vector<uint32_t> replayed_;  // index of each request's reader
   std::vector<Failure> failures_;
   std::vector<uint32_t> swept_;                         // channels

@@ -9,8 +9,7 @@
 namespace sluice {
 
 Start Delivery::FindStart(const StreamStart& asked, const Subscription& subscription) {
-  const bool asks_for_history =
-      !asked.last_id.empty() || asked.from != StreamStart::From::kNow;
+  const bool asks_for_history = !asked.last_id.empty() || asked.from != StreamStart::From::kNow;
   if (asks_for_history && replays_.chunks != nullptr) {
     return replays_.chunks->Resolve(asked, subscription, newest_);
   }
@@ -174,8 +173,7 @@ bool Delivery::GatherReplay(uint32_t index, uint64_t* bytes_left) {
     bytes += size;
   };
   const auto add_chunk_to = [&](size_t from, size_t end) {
-    add(reader.chunk->bytes.data() + from,
-        std::min<size_t>(end - from, limits_.send_bytes_max));
+    add(reader.chunk->bytes.data() + from, std::min<size_t>(end - from, limits_.send_bytes_max));
   };
   if (reader.sent < reader.chunk_end()) add_chunk_to(reader.sent, reader.chunk_end());
   if (reader.has_aside() && reader.sent + bytes == reader.chunk_end()) {
@@ -234,6 +232,7 @@ bool Delivery::ReadNextChunk(ReplayingReader* reader) {
     return true;
   }
   reader->SetChunk(replays_.chunks->Read(reader->subscription, reader->after, newest_));
+  counters_.readings.Set(replays_.chunks->misses());
   if (reader->chunk->evicted > reader->told) TellReplayGap(reader);
   if (!reader->chunk->bytes.empty() || reader->has_aside()) return true;
   reader->after = reader->chunk->last;

@@ -49,9 +49,7 @@ struct ReplayingReader {
   bool has_aside() const { return aside_sent < aside.size(); }
   size_t chunk_bytes() const { return chunk == nullptr ? 0 : chunk->bytes.size(); }
   // Of the chunk, to be sent before an aside, or in all.
-  size_t chunk_end() const {
-    return has_aside() ? aside_at : is_ending ? sent : chunk_bytes();
-  }
+  size_t chunk_end() const { return has_aside() ? aside_at : is_ending ? sent : chunk_bytes(); }
   // Where the event that it is in ends.
   size_t FrameEnd() const {
     if (chunk == nullptr || mark == chunk->marks.size()) return sent;
@@ -88,10 +86,10 @@ struct Replays {
   std::vector<uint32_t> free;
   size_t count = 0;
   size_t ending_count = 0;
-  size_t ending_from = 0;          // those before it were ending when last ended
-  Fifo<uint32_t> ready;            // have something to be sent
-  std::vector<uint32_t> active;    // go before those: they stay with it until they have all
-  std::vector<uint32_t> ahead;     // begin after what the shard has drained
+  size_t ending_from = 0;              // those before it were ending when last ended
+  Fifo<uint32_t> ready;                // have something to be sent
+  std::vector<uint32_t> active;        // go before those: they stay with it until they have all
+  std::vector<uint32_t> ahead;         // begin after what the shard has drained
   std::unique_ptr<ChunkCache> chunks;  // null: there is no history
 
   bool HasWork() const { return !ready.empty() || !active.empty(); }

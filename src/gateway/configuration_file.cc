@@ -74,6 +74,57 @@ Status ApplyNode(const OptionSpec& option, bool unit_in_name, const toml::node& 
   return SetOption(option, words, unit_in_name, options);
 }
 
+Status ReadPolicy(const toml::table& table, HistoryPolicyOptions* policy) {
+  for (const auto& [key, node] : table) {
+    const std::string name(key.str());
+    if (name == "topics") {
+      const auto* text = node.as_string();
+      if (text == nullptr) return Status::InvalidArgument("topics: takes one pattern, as text");
+      policy->topics = text->get();
+      continue;
+    }
+    // A bound is written and read as the option of the same name.
+    bool unit_in_name = false;
+    const OptionSpec* option = FindOption("history." + name, &unit_in_name);
+    Options bounds;
+    if (option != nullptr) {
+      if (Status s = ApplyNode(*option, unit_in_name, node, &bounds); !s.ok()) {
+        return Status::InvalidArgument(name + ": " + s.message());
+      }
+    }
+    if (option != nullptr && option->name == "history.events_max") {
+      policy->events_max = bounds.history_events_max;
+    } else if (option != nullptr && option->name == "history.bytes_max") {
+      policy->bytes_max = bounds.history_bytes_max;
+    } else if (option != nullptr && option->name == "history.age_max") {
+      policy->age_max_ms = bounds.history_age_max_ms;
+    } else {
+      return Status::InvalidArgument(
+          name + " is no part of a policy; it has topics, events_max, bytes_max and age_max");
+    }
+  }
+  if (policy->topics.empty()) return Status::InvalidArgument("topics is missing; name a pattern");
+  return Status::Ok();
+}
+
+Status ApplyPolicies(const std::string& path, const toml::node& node, Options* options) {
+  const auto* list = node.as_array();
+  if (list == nullptr || !list->is_homogeneous<toml::table>()) {
+    return Status::InvalidArgument(Place(path, node.source()) +
+                                   "history.policy is a list of tables; write [[history.policy]]");
+  }
+  options->history_policies.clear();
+  for (const toml::node& element : *list) {
+    HistoryPolicyOptions policy;
+    if (Status s = ReadPolicy(*element.as_table(), &policy); !s.ok()) {
+      return Status::InvalidArgument(Place(path, element.source()) +
+                                     "history.policy: " + s.message());
+    }
+    options->history_policies.push_back(std::move(policy));
+  }
+  return Status::Ok();
+}
+
 Status ApplyTable(const std::string& path, const std::string& section, const toml::table& table,
                   Options* options) {
   for (const auto& [key, node] : table) {
@@ -84,6 +135,10 @@ Status ApplyTable(const std::string& path, const std::string& section, const tom
       if (Status s = ApplyNode(*option, unit_in_name, node, options); !s.ok()) {
         return Status::InvalidArgument(Place(path, key.source()) + name + ": " + s.message());
       }
+      continue;
+    }
+    if (name == "history.policy") {
+      if (Status s = ApplyPolicies(path, node, options); !s.ok()) return s;
       continue;
     }
     if (const toml::table* inner = node.as_table()) {

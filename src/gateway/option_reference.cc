@@ -27,6 +27,11 @@ constexpr Section kSections[] = {
      "others."},
     {"ring", "Ring", "The one order of events, and the memory that events take on their way in."},
     {"log", "Channel logs", "The memory that events take until the slowest live reader has them."},
+    {"history", "History",
+     "The newest events, for readers that come back; 0 events keep none, and then a reader that "
+     "missed events is told so. Classes of topics with bounds of their own stand in the file, as "
+     "[[history.policy]] with topics (a pattern), and events_max, bytes_max and age_max where they "
+     "differ from these; an event is of the first class that one of its topics matches."},
     {"sweep", "Work of one turn of a shard's loop", "A trade of throughput against latency."},
     {"send", "Sends of large events",
      "The frames of events of 16 KiB and more are never copied within the gateway; these say when "

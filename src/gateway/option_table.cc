@@ -129,6 +129,14 @@ constexpr OptionSpec kTable[] = {
     {"history.missing", &O::history_missing, U::kText, 0, 0, "",
      "Where a reader goes on whose place is gone or unknown: earliest (what is held) or live.", "",
      ""},
+    {"history.values_bytes_max", &O::history_values_bytes_max, U::kBytes, 1 * kKiB, 64 * kGiB, "",
+     "Bytes of the newest event of a topic and key (from=values) that are held past its event's "
+     "end in the history.",
+     "those held so for longest are dropped", ""},
+    {"history.remembered_topics_max", &O::history_remembered_topics_max, U::kCount, 1, 100'000'000,
+     "", "Topics without events, a class, of which the newest dropped event is known.",
+     "a reader of a topic that was forgotten may be told of a gap that was none, never the reverse",
+     ""},
     {"history.cache_bytes_max", &O::history_cache_bytes_max, U::kBytes, 64 * kKiB, 64 * kGiB, "",
      "What a shard keeps of its last readings of the history, for other readers at the same place; "
      "and as much again for readers that have not taken theirs.",

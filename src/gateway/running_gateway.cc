@@ -51,6 +51,16 @@ HistoryLimits HistoryLimitsOf(const Options& options) {
   limits.otherwise = {.events_max = options.history_events_max,
                       .bytes_max = options.history_bytes_max,
                       .age_max_ns = static_cast<int64_t>(options.history_age_max_ms) * kNsPerMs};
+  for (const HistoryPolicyOptions& policy : options.history_policies) {
+    const uint64_t age_max_ms = policy.age_max_ms.value_or(options.history_age_max_ms);
+    limits.policies.push_back(
+        {.topics = policy.topics,
+         .limits = {.events_max = policy.events_max.value_or(options.history_events_max),
+                    .bytes_max = policy.bytes_max.value_or(options.history_bytes_max),
+                    .age_max_ns = static_cast<int64_t>(age_max_ms) * kNsPerMs}});
+  }
+  limits.remembered_topics_max = options.history_remembered_topics_max;
+  limits.values_bytes_max = options.history_values_bytes_max;
   limits.missing =
       options.history_missing == "live" ? MissingPlace::kLive : MissingPlace::kEarliest;
   return limits;
@@ -146,8 +156,8 @@ Status RunningGateway::CreateShards() {
   ring_ = std::make_unique<Ring>(options_.ring_events_max, options_.ring_bytes_max,
                                  plan_.shards + (has_history ? 1 : 0));
   if (has_history) {
-    history_ = std::make_unique<SharedHistory>(HistoryLimitsOf(options_), epoch_, *ring_,
-                                               plan_.shards);
+    history_ =
+        std::make_unique<SharedHistory>(HistoryLimitsOf(options_), epoch_, *ring_, plan_.shards);
   }
   const ShardShared shared{.options = options_,
                            .epoch = epoch_,

@@ -129,6 +129,7 @@ Json OfHistory(const StatisticsSource& source) {
   json["evicted_total"] = evicted;
   json["replaying"] = delivery(&DeliveryCounters::replaying);
   json["replays_total"] = delivery(&DeliveryCounters::replays);
+  json["readings_total"] = delivery(&DeliveryCounters::readings);
   json["replayed_events_total"] = delivery(&DeliveryCounters::replayed);
   for (size_t i = 0; i < kGapReasonCount; ++i) {
     json["gaps_total"][std::string(Word(static_cast<GapReason>(i)))] =

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "engine/listener.h"
+#include "event/topic.h"
 #include "gateway/option_value.h"
 
 namespace sluice {
@@ -143,15 +144,25 @@ Status ValidateOrigins(const Options& o) {
   return Status::Ok();
 }
 
+Status ValidateHistory(const Options& o) {
+  if (o.history_missing != "earliest" && o.history_missing != "live") {
+    return Broken("history.missing: \"" + o.history_missing +
+                  "\" is no place; write earliest or live");
+  }
+  for (const HistoryPolicyOptions& policy : o.history_policies) {
+    if (const auto fault = CheckTopicPattern(policy.topics)) {
+      return Broken("history.policy: topics " + fault->Describe(policy.topics) +
+                    "; write a pattern such as news/**");
+    }
+  }
+  return Status::Ok();
+}
+
 Status ValidateWords(const Options& o) {
   constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error"};
   if (std::find(std::begin(kLevels), std::end(kLevels), o.log_level) == std::end(kLevels)) {
     return Broken("log_level: \"" + o.log_level +
                   "\" is no level; write trace, debug, info, warn or error");
-  }
-  if (o.history_missing != "earliest" && o.history_missing != "live") {
-    return Broken("history.missing: \"" + o.history_missing +
-                  "\" is no place; write earliest or live");
   }
   return Status::Ok();
 }
@@ -160,7 +171,7 @@ Status ValidateWords(const Options& o) {
 
 Status Validate(const Options& options) {
   for (const auto& validate : {ValidateBounds, ValidateTimes, ValidateAddresses, ValidatePaths,
-                               ValidateOrigins, ValidateWords}) {
+                               ValidateOrigins, ValidateHistory, ValidateWords}) {
     if (Status s = validate(options); !s.ok()) return s;
   }
   return Status::Ok();

@@ -29,11 +29,9 @@ void AppendGap(std::string* out, const HistoryGap& gap, const Epoch& epoch) {
   const std::string last = id(gap.last);
   // The place before the first event is one too.
   const std::string resume = epoch.Id(gap.resume);
-  AppendGap(out, {.reason = Word(gap.reason),
-                  .after = gap.after,
-                  .first = first,
-                  .last = last,
-                  .id = resume});
+  AppendGap(
+      out,
+      {.reason = Word(gap.reason), .after = gap.after, .first = first, .last = last, .id = resume});
 }
 
 uint64_t History::LastEvicted(size_t index, Reading& reading, uint64_t after) const {

@@ -60,7 +60,7 @@ struct Start {
   // What the greeting of the stream carries if there is no gap: a reader that is cut off before its
   // first event goes on from here and misses none, and is told of no gap that was none.
   uint64_t opens_at = 0;
-  std::vector<ValueRef> values;   // to be sent first, in this order (History::ReadValues)
+  std::vector<ValueRef> values;  // to be sent first, in this order (History::ReadValues)
 
   // How far the search for the newest ones is.
   bool is_searching = false;

@@ -16,8 +16,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/slot_array.h"
 #include "base/hash_index.h"
+#include "base/slot_array.h"
 #include "history/postings.h"
 
 namespace sluice {

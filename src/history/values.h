@@ -18,9 +18,9 @@
 #include <vector>
 
 #include "base/fifo.h"
+#include "base/hash_index.h"
 #include "base/slot_array.h"
 #include "event/frame.h"
-#include "base/hash_index.h"
 
 namespace sluice {
 

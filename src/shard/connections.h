@@ -36,8 +36,7 @@ class Connections : public ReaderEvents {
  public:
   // `start` is where the stream that was admitted last begins.
   Connections(const Options& options, Engine& engine, http::Site& site, Delivery& delivery,
-              Start& start,
-              DeliveryCounters& delivery_counters, ConnectionCounters& counters,
+              Start& start, DeliveryCounters& delivery_counters, ConnectionCounters& counters,
               uint32_t admin_listener_first);
   ~Connections() override;
 

@@ -134,7 +134,8 @@ int64_t Shard::WaitUntil() {
   // No push or drain of another shard wakes us when the ring has room again.
   if (connections_.waits_for_room()) until_ns = std::min(until_ns, now_ns + kNsPerMs);
   // Lag by age is looked at while somebody is blocked; closing looks at its spread.
-  if (delivery_.blocked() + delivery_.replaying() != 0) until_ns = std::min(until_ns, now_ns + 100 * kNsPerMs);
+  if (delivery_.blocked() + delivery_.replaying() != 0)
+    until_ns = std::min(until_ns, now_ns + 100 * kNsPerMs);
   if (phase_seen_ == Phase::kClosing) until_ns = std::min(until_ns, now_ns + 10 * kNsPerMs);
   return until_ns;
 }

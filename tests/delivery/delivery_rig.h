@@ -33,9 +33,10 @@ class DeliveryRig : private ReaderEvents {
   using PeerNumber = size_t;
 
   explicit DeliveryRig(const DeliveryLimits& limits, uint64_t seed = 1,
-                       const SimulatedFaults& faults = {}, uint32_t connections_max = 4096)
+                       const SimulatedFaults& faults = {}, uint32_t connections_max = 4096,
+                       const ReplaySource& source = {})
       : engine_({.connections_max = connections_max}, seed, faults),
-        delivery_(limits, engine_, counters_, *this) {
+        delivery_(limits, engine_, counters_, *this, source) {
     EXPECT_TRUE(engine_.Listen(0, 0).ok());
   }
 
@@ -45,6 +46,7 @@ class DeliveryRig : private ReaderEvents {
     ConnectionId connection;
     std::string name;                      // as far as it has come
     std::optional<uint64_t> begins_after;  // attached: the sequence of the event before its first
+    std::optional<StreamStart> asks;       // for more than what comes from now on
     std::optional<Disconnect> dropped;
     bool is_ended = false;  // by a goodbye
     bool is_gone = false;   // by itself
@@ -157,6 +159,13 @@ class DeliveryRig : private ReaderEvents {
     facts.connection = event.connection;
     facts.begins_after = newest_;
     engine_.Read(event.connection, ReadMode::kWatch);
+    if (facts.asks) {
+      Start start = delivery_.FindStart(*facts.asks, facts.subscription);
+      facts.begins_after = start.opens_at;
+      delivery_.Replay(event.connection, facts.subscription, Opening(start.opens_at),
+                       std::move(start));
+      return;
+    }
     delivery_.Attach(event.connection, facts.subscription, Opening(newest_));
   }
   void OnDropped(ConnectionId connection, Disconnect reason) override {

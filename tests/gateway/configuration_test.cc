@@ -51,6 +51,34 @@ void ExpectError(const Status& status, const std::vector<std::string>& parts) {
   EXPECT_EQ(status.message().find('\n'), std::string::npos) << status.message();
 }
 
+TEST_F(Configuration, PoliciesOfTheHistoryStandInTheFile) {
+  const std::string path = File(
+      "[history]\nbytes_max = \"1MiB\"\n"
+      "[[history.policy]]\ntopics = \"news/**\"\nevents_max = 10\nage_max = \"5m\"\n"
+      "[[history.policy]]\ntopics = \"a/b\"\n");
+  const Status status = Parse({"--config", path});
+  ASSERT_TRUE(status.ok()) << status.message();
+  const auto& policies = options().history_policies;
+  ASSERT_EQ(policies.size(), 2u);
+  EXPECT_EQ(policies[0].topics, "news/**");
+  EXPECT_EQ(policies[0].events_max, 10u);
+  EXPECT_EQ(policies[0].age_max_ms, 300'000u);
+  EXPECT_FALSE(policies[0].bytes_max.has_value());  // the history's
+  EXPECT_EQ(policies[1].topics, "a/b");
+}
+
+TEST_F(Configuration, APolicyThatIsWrongIsTold) {
+  const auto error = [&](const std::string& policy) {
+    return Parse({"--config", File("[[history.policy]]\n" + policy)});
+  };
+  ExpectError(error("events_max = 1\n"), {"toml:1:", "history.policy", "topics is missing"});
+  ExpectError(error("topics = \"a\"\nage = 1\n"), {"toml:1:", "age is no part of a policy"});
+  ExpectError(error("topics = \"a\"\nage_max = 1\n"), {"toml:1:", "age_max:"});
+  ExpectError(error("topics = \"a/**/b\"\n"), {"history.policy", "at byte"});
+  ExpectError(Parse({"--config", File("[history]\npolicy = 1\n")}), {"[[history.policy]]"});
+  ExpectError(Parse({"--history-missing", "nowhere"}), {"history.missing", "earliest or live"});
+}
+
 TEST_F(Configuration, DefaultsAreValid) {
   const Status status = Parse({});
   EXPECT_TRUE(status.ok()) << status.message();
