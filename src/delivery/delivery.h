@@ -201,9 +201,9 @@ class Delivery {
 
   // Replaying readers.
   void SendReplays(int64_t now_ns);
-  uint32_t SendReplayBatch(uint64_t* bytes_left, uint32_t sends_left, int64_t now_ns);
-  void GatherReplays(uint64_t* bytes_left, uint32_t sends_left);
-  bool GatherReplay(uint32_t index, uint64_t* bytes_left);
+  uint32_t SendReplayBatch(int64_t* bytes_left, uint32_t sends_left, int64_t now_ns);
+  void GatherReplays(int64_t* bytes_left, uint32_t sends_left);
+  bool GatherReplay(uint32_t index, int64_t* bytes_left);
   bool PrepareReplay(uint32_t index);
   bool ReadNextChunk(ReplayingReader* reader);
   void TellReplayGap(ReplayingReader* reader);

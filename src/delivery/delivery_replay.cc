@@ -92,11 +92,12 @@ void Delivery::EndReplay(uint32_t index, std::string_view goodbye) {
 // on at once: so readers come to the tail one after the other, and not all of them late.
 void Delivery::SendReplays(int64_t now_ns) {
   TakeAheadReplays();
-  uint64_t bytes_left = limits_.replay_bytes_max;
+  // Below 0 when the last one was offered more than was left.
+  auto bytes_left = static_cast<int64_t>(limits_.replay_bytes_max);
   // Live readers that are still to be visited are not held up for long.
   if (!queue_.empty()) bytes_left = bytes_left / 4 + 1;
   uint32_t sends_left = limits_.sends_max;
-  while (replays_.HasWork() && bytes_left != 0 && sends_left != 0) {
+  while (replays_.HasWork() && bytes_left > 0 && sends_left != 0) {
     sends_left -= SendReplayBatch(&bytes_left, sends_left, now_ns);
   }
 }
@@ -113,7 +114,7 @@ void Delivery::TakeAheadReplays() {
 }
 
 // Returns the sends it made, and at least one, so that there is an end.
-uint32_t Delivery::SendReplayBatch(uint64_t* bytes_left, uint32_t sends_left, int64_t now_ns) {
+uint32_t Delivery::SendReplayBatch(int64_t* bytes_left, uint32_t sends_left, int64_t now_ns) {
   GatherReplays(bytes_left, sends_left);
   const std::span<const SendRequest> requests = batch_.Send(engine_);
   for (size_t i = 0; i < requests.size(); ++i) {
@@ -123,7 +124,7 @@ uint32_t Delivery::SendReplayBatch(uint64_t* bytes_left, uint32_t sends_left, in
     }
     const int32_t result = requests[i].result;
     // What was offered and not taken is there for others.
-    *bytes_left += offered - static_cast<size_t>(std::max(result, 0));
+    *bytes_left += static_cast<int64_t>(offered) - std::max(result, 0);
     AfterReplaySend(replayed_[i], offered, result, now_ns);
   }
   batch_.Clear();
@@ -131,11 +132,11 @@ uint32_t Delivery::SendReplayBatch(uint64_t* bytes_left, uint32_t sends_left, in
 }
 
 // Active readers first, as many as the bytes are enough for; the others stay where they are.
-void Delivery::GatherReplays(uint64_t* bytes_left, uint32_t sends_left) {
+void Delivery::GatherReplays(int64_t* bytes_left, uint32_t sends_left) {
   replayed_.clear();
   size_t taken = 0;
   const auto has_room = [&] {
-    return *bytes_left != 0 && replayed_.size() < sends_left && !batch_.full();
+    return *bytes_left > 0 && replayed_.size() < sends_left && !batch_.full();
   };
   for (; taken < replays_.active.size() && has_room(); ++taken) {
     const uint32_t index = replays_.active[taken];
@@ -153,7 +154,7 @@ void Delivery::GatherReplays(uint64_t* bytes_left, uint32_t sends_left) {
 }
 
 // Puts into the batch what the reader is to have next. False if there is nothing.
-bool Delivery::GatherReplay(uint32_t index, uint64_t* bytes_left) {
+bool Delivery::GatherReplay(uint32_t index, int64_t* bytes_left) {
   ReplayingReader& reader = replays_.readers[index];
   if (!reader.is_used) {
     replays_.free.push_back(index);
@@ -161,7 +162,7 @@ bool Delivery::GatherReplay(uint32_t index, uint64_t* bytes_left) {
   }
   if (!PrepareReplay(index)) {
     // A reading without a result took its time too.
-    *bytes_left -= std::min<uint64_t>(*bytes_left, History::kChunkBytes / 4);
+    *bytes_left -= History::kChunkBytes / 4;
     return false;
   }
   iovec* const iovecs = batch_.Space();
@@ -183,7 +184,7 @@ bool Delivery::GatherReplay(uint32_t index, uint64_t* bytes_left) {
     }
   }
   batch_.Add(reader.connection, count);
-  *bytes_left -= std::min<uint64_t>(*bytes_left, bytes);
+  *bytes_left -= static_cast<int64_t>(bytes);
   return true;
 }
 
@@ -209,8 +210,7 @@ bool Delivery::PrepareReplay(uint32_t index) {
     }
   }
   if (ReadNextChunk(&reader)) return true;
-  // Nothing wanted in what was looked at. At the tail it attaches in this turn, for it is looked at
-  // again at once; else this was a share of looking, and others come first.
+  // Nothing wanted in what was looked at. That was all, or a share of looking: others come first.
   if (reader.values.empty() && reader.after == newest_) {
     AttachReplayed(index);
   } else {
@@ -330,8 +330,9 @@ void Delivery::CheckReplays(int64_t now_ns) {
     if (!reader.is_used || !reader.is_waiting) continue;
     if (now_ns - reader.waiting_since_ns > limits_.lag_age_max_ns) {
       const ConnectionId connection = reader.connection;
+      const bool is_ending = reader.is_ending;
       Detach(connection);
-      events_.OnDropped(connection, Disconnect::kLagAge);
+      events_.OnDropped(connection, is_ending ? Disconnect::kAsideTimeout : Disconnect::kLagAge);
       continue;
     }
     if (reader.chunk == nullptr || reader.is_values) continue;

@@ -47,7 +47,10 @@ void ChunkCache::Keep(std::string key, const std::shared_ptr<const Chunk>& chunk
 
 Start ChunkCache::Resolve(const StreamStart& asked, const Subscription& subscription,
                           uint64_t through) {
-  history_.Require(through);
+  // A publisher's id is found only if its event is held by now; the reader may have it from a shard
+  // that is ahead of this one.
+  const bool is_publishers = !asked.last_id.empty() && !Epoch::Parse(asked.last_id).has_value();
+  is_publishers ? history_.RequireAll() : history_.Require(through);
   Start start;
   Reading& reading = ReadingOf(subscription);
   while (!start.is_complete) history_.Resolve(asked, reading, through, &start);

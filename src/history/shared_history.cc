@@ -48,6 +48,13 @@ void SharedHistory::Require(uint64_t through) {
   }
 }
 
+void SharedHistory::RequireAll() {
+  for (bool has_more = true; has_more;) {
+    const auto lock = LockToWrite();
+    has_more = DrainSome() == kLockEvents;
+  }
+}
+
 void SharedHistory::Read(Reading& reading, uint64_t after, uint64_t through, Chunk* chunk) {
   const auto lock = LockToRead();
   history_.Read(reading, after, through, chunk);

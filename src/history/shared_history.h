@@ -36,6 +36,8 @@ class SharedHistory {
   bool IsBehind(uint64_t through) const { return ring_.drained_sequence(consumer_) < through; }
   // Drains until it holds all up to this sequence, which the calling shard has drained.
   void Require(uint64_t through);
+  // Drains all that is on the ring: what any shard has drained, and a reader may have had from it.
+  void RequireAll();
 
   // As History's, after Require(through).
   void Read(Reading& reading, uint64_t after, uint64_t through, Chunk* chunk);
