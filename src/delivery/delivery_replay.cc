@@ -231,7 +231,8 @@ bool Delivery::ReadNextChunk(ReplayingReader* reader) {
     reader->SetChunk(std::move(chunk));
     return true;
   }
-  reader->SetChunk(replays_.chunks->Read(reader->subscription, reader->after, newest_));
+  reader->SetChunk(
+      replays_.chunks->Read(reader->subscription, reader->after, newest_, reader->told));
   counters_.readings.Set(replays_.chunks->misses());
   if (reader->chunk->evicted > reader->told) TellReplayGap(reader);
   if (!reader->chunk->bytes.empty() || reader->has_aside()) return true;

@@ -1,6 +1,7 @@
 #include "history/chunk_cache.h"
 
 #include <cstring>
+#include <iterator>
 
 namespace sluice {
 
@@ -14,12 +15,15 @@ std::string ChunkCache::KeyOf(const Subscription& subscription, uint64_t after) 
 }
 
 std::shared_ptr<const Chunk> ChunkCache::Read(const Subscription& subscription, uint64_t after,
-                                              uint64_t through) {
+                                              uint64_t through, uint64_t told) {
   std::string key = KeyOf(subscription, after);
   if (const auto found = chunk_of_.find(key); found != chunk_of_.end()) {
-    ++hits_;
-    chunks_.splice(chunks_.begin(), chunks_, found->second);
-    return found->second->chunk;
+    if (told <= after || told <= found->second->chunk->evicted) {
+      ++hits_;
+      chunks_.splice(chunks_.begin(), chunks_, found->second);
+      return found->second->chunk;
+    }
+    Drop(found->second);
   }
   ++misses_;
   history_.Require(through);
@@ -38,11 +42,13 @@ void ChunkCache::Keep(std::string key, const std::shared_ptr<const Chunk>& chunk
   chunks_.push_front({std::move(key), chunk, bytes});
   chunk_of_[chunks_.front().key] = chunks_.begin();
   bytes_held_ += bytes;
-  while (bytes_held_ > bytes_max_) {
-    bytes_held_ -= chunks_.back().bytes;
-    chunk_of_.erase(chunks_.back().key);
-    chunks_.pop_back();
-  }
+  while (bytes_held_ > bytes_max_) Drop(std::prev(chunks_.end()));
+}
+
+void ChunkCache::Drop(std::list<Entry>::iterator entry) {
+  bytes_held_ -= entry->bytes;
+  chunk_of_.erase(entry->key);
+  chunks_.erase(entry);
 }
 
 Start ChunkCache::Resolve(const StreamStart& asked, const Subscription& subscription,

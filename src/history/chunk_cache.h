@@ -28,9 +28,10 @@ class ChunkCache {
   ChunkCache(SharedHistory& history, uint64_t bytes_max);
 
   // What comes after this sequence, up to `through` or less: see History::Read. The shard has
-  // drained up to `through`.
+  // drained up to `through`. A chunk read before `told` was evicted is not for a reader that was
+  // told of that.
   std::shared_ptr<const Chunk> Read(const Subscription& subscription, uint64_t after,
-                                    uint64_t through);
+                                    uint64_t through, uint64_t told = 0);
   // Where the stream begins; all of the search is done.
   Start Resolve(const StreamStart& asked, const Subscription& subscription, uint64_t through);
   // As SharedHistory's.
@@ -51,6 +52,7 @@ class ChunkCache {
     uint64_t bytes;
   };
   static std::string KeyOf(const Subscription& subscription, uint64_t after);
+  void Drop(std::list<Entry>::iterator entry);
   void Keep(std::string key, const std::shared_ptr<const Chunk>& chunk);
 
   SharedHistory& history_;

@@ -105,6 +105,9 @@ class User {
   }
 
   void Block(const std::string& block) {
+    trace_ += goes_on_live_ ? "L " : "E ";
+    trace_ += Field(block, "event: ") + " " + Field(block, "\nid: ") +
+              (block.find("sluice.gap") != std::string::npos ? block : "") + "; ";
     if (block.find("event: sluice.error\n") != std::string::npos) return;
     if (block.find("event: sluice.open\n") != std::string::npos) return Open(block);
     ASSERT_TRUE(is_open_) << block;
@@ -115,7 +118,7 @@ class User {
     const std::string id = Field(block, "\nid: ");
     const uint64_t sequence = SequenceOf(id);
     ASSERT_LE(sequence, truth_.events.size()) << block;
-    ASSERT_GT(sequence, place_) << "twice or out of order: " << block;
+    ASSERT_GT(sequence, place_) << "twice or out of order: " << block << trace_;
     ASSERT_TRUE(truth_.IsWanted(subscription_, sequence)) << block;
     ASSERT_TRUE(block.substr(at).ends_with(truth_.events[sequence - 1].bytes)) << block;
     ExpectNothingMissing(sequence);
@@ -184,7 +187,7 @@ class User {
   void ExpectNothingMissing(uint64_t before) const {
     for (uint64_t at = std::max(place_, excused_) + 1; at < before; ++at) {
       ASSERT_FALSE(truth_.IsWanted(subscription_, at))
-          << "event " << at << " is missing after " << place_ << ", before " << before;
+          << "event " << at << " is missing after " << place_ << ", before " << before << trace_;
     }
   }
 
@@ -201,6 +204,7 @@ class User {
   bool has_head_ = false;
   bool is_open_ = false;
   std::string bytes_;
+  std::string trace_;  // for messages
   uint64_t gaps_ = 0;
   uint64_t events_ = 0;
 };
