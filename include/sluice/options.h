@@ -111,7 +111,7 @@ struct Options {
   uint32_t drain_events_max = 1'024;
   // sweep.appends_max: logs that events are appended to in a turn; an event that more channels want
   // goes on next turn.
-  uint32_t sweep_appends_max = 4'096;
+  uint32_t sweep_appends_max = 2'048;
   // sweep.engine_events_max: events taken from the engine in a turn.
   uint32_t engine_events_max = 256;
 
