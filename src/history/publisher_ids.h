@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "history/hash_index.h"
+#include "history/history_index.h"
 
 namespace sluice {
 
@@ -39,7 +39,7 @@ class PublisherIds {
 
   std::vector<Id> ids_;
   std::vector<uint32_t> unused_;
-  HashIndex index_;
+  HistoryIndex index_;
 };
 
 }  // namespace sluice

@@ -20,12 +20,12 @@
 #include "base/fifo.h"
 #include "base/slot_array.h"
 #include "event/frame.h"
-#include "history/hash_index.h"
+#include "history/history_index.h"
 
 namespace sluice {
 
 struct Value {
-  static constexpr uint32_t kNone = HashIndex::kNone;
+  static constexpr uint32_t kNone = HistoryIndex::kNone;
 
   uint64_t sequence = 0;
   uint64_t ordinal = 0;  // in its store, while it is there
@@ -102,11 +102,11 @@ class Values {
   SlotArray<Value> values_;
   uint32_t values_size_ = 0;
   std::vector<uint32_t> values_unused_;
-  HashIndex index_;
+  HistoryIndex index_;
   SlotArray<ValueTopic> topics_;
   uint32_t topics_size_ = 0;
   std::vector<uint32_t> topics_unused_;
-  HashIndex topics_index_;
+  HistoryIndex topics_index_;
   std::vector<Fifo<Keyed>> keyed_;  // a store: its events with keys, in order
   uint32_t newest_ = Value::kNone;  // of those taken over
   uint32_t oldest_ = Value::kNone;

@@ -13,7 +13,7 @@
 
 namespace sluice {
 
-class HashIndex {
+class HistoryIndex {
  public:
   static constexpr uint32_t kNone = UINT32_MAX;
 
