@@ -1,7 +1,9 @@
 // A table from hashes to numbers: open addressing with 8 bytes a place, at most three quarters
 // full. What the numbers stand for, and which of two with one hash is meant, its owner knows.
 //
-// Thread: its owner's.
+// The hash must be keyed (see TopicHash): who chooses the names must not choose the places.
+//
+// Thread: its owner's; Find by several while nobody writes.
 // Bounds: 2^31 entries; growing doubles the table and moves the places without asking the owner.
 #pragma once
 
@@ -18,6 +20,7 @@ class HashIndex {
 
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  size_t bytes_held() const { return places_.capacity() * sizeof(Place); }
 
   // The number put in under this hash for which `is_it(number)` holds, or kNone.
   template <typename IsIt>

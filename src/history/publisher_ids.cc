@@ -11,7 +11,7 @@ uint32_t PublisherIds::FindIndex(uint64_t hash) const {
 void PublisherIds::Add(std::string_view id, uint64_t sequence) {
   const uint64_t hash = TopicHash(id);
   uint32_t index = FindIndex(hash);
-  if (index != HistoryIndex::kNone) {
+  if (index != HashIndex::kNone) {
     ids_[index].newest = sequence;
     return;
   }
@@ -29,14 +29,14 @@ void PublisherIds::Add(std::string_view id, uint64_t sequence) {
 void PublisherIds::Evict(std::string_view id, uint64_t sequence) {
   const uint64_t hash = TopicHash(id);
   const uint32_t index = FindIndex(hash);
-  if (index == HistoryIndex::kNone || ids_[index].newest != sequence) return;
+  if (index == HashIndex::kNone || ids_[index].newest != sequence) return;
   index_.Erase(hash, index);
   unused_.push_back(index);
 }
 
 uint64_t PublisherIds::Find(std::string_view id) const {
   const uint32_t index = FindIndex(TopicHash(id));
-  return index == HistoryIndex::kNone ? 0 : ids_[index].first;
+  return index == HashIndex::kNone ? 0 : ids_[index].first;
 }
 
 }  // namespace sluice

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "history/history_index.h"
+#include "base/hash_index.h"
 
 namespace sluice {
 
@@ -39,7 +39,7 @@ class PublisherIds {
 
   std::vector<Id> ids_;
   std::vector<uint32_t> unused_;
-  HistoryIndex index_;
+  HashIndex index_;
 };
 
 }  // namespace sluice

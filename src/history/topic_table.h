@@ -16,14 +16,14 @@
 #include <string_view>
 #include <vector>
 
+#include "base/hash_index.h"
 #include "base/slot_array.h"
-#include "history/history_index.h"
 #include "history/postings.h"
 
 namespace sluice {
 
 struct HeldTopic {
-  static constexpr uint32_t kNone = HistoryIndex::kNone;
+  static constexpr uint32_t kNone = HashIndex::kNone;
 
   uint64_t hash = 0;
   uint64_t evicted = 0;  // sequence of its newest evicted event; 0: none
@@ -74,7 +74,7 @@ class TopicTable {
   SlotArray<HeldTopic> topics_;
   std::vector<uint32_t> generations_;
   std::vector<uint32_t> unused_;
-  HistoryIndex index_;
+  HashIndex index_;
   uint32_t newest_ = HeldTopic::kNone;
   uint32_t oldest_ = HeldTopic::kNone;
   uint32_t held_ = 0;

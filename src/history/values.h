@@ -18,14 +18,14 @@
 #include <vector>
 
 #include "base/fifo.h"
+#include "base/hash_index.h"
 #include "base/slot_array.h"
 #include "event/frame.h"
-#include "history/history_index.h"
 
 namespace sluice {
 
 struct Value {
-  static constexpr uint32_t kNone = HistoryIndex::kNone;
+  static constexpr uint32_t kNone = HashIndex::kNone;
 
   uint64_t sequence = 0;
   uint64_t ordinal = 0;  // in its store, while it is there
@@ -102,11 +102,11 @@ class Values {
   SlotArray<Value> values_;
   uint32_t values_size_ = 0;
   std::vector<uint32_t> values_unused_;
-  HistoryIndex index_;
+  HashIndex index_;
   SlotArray<ValueTopic> topics_;
   uint32_t topics_size_ = 0;
   std::vector<uint32_t> topics_unused_;
-  HistoryIndex topics_index_;
+  HashIndex topics_index_;
   std::vector<Fifo<Keyed>> keyed_;  // a store: its events with keys, in order
   uint32_t newest_ = Value::kNone;  // of those taken over
   uint32_t oldest_ = Value::kNone;
