@@ -139,7 +139,7 @@ struct Options {
   uint32_t drain_events_max = 1'024;
   // sweep.appends_max: logs that events are appended to in a turn; an event that more channels want
   // goes on next turn.
-  uint32_t sweep_appends_max = 4'096;
+  uint32_t sweep_appends_max = 2'048;
   // sweep.replay_bytes_max: bytes of the history sent in a turn to readers that have come back.
   uint64_t replay_bytes_max = 1024 * 1024;
   // sweep.engine_events_max: events taken from the engine in a turn.

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import {Raw} from './http.js';
 import {suite} from './registry.js';
-import {Program, run, until} from './scene.js';
+import {run, until} from './scene.js';
 
 const test = suite('events');
 const kEverything = {path: '/stream?topic=**'};
@@ -248,16 +248,7 @@ test('a stream of lines that is open does not hold up a stop', async (scene) => 
 
 test('what the README says of publishing works as it stands there', async (scene) => {
   const gateway = await scene.gateway();
-  const watch = new Program('curl', ['-sN', gateway.url('/stream?topic=orders/*&topic=news')]);
-  scene.later(async () => {
-    watch.signal('SIGTERM');
-    await watch.ended;
-  });
-  await until(
-    'curl sees sluice.open',
-    () => watch.stdout.includes('event: sluice.open\n'),
-    () => !watch.exit,
-  );
+  const watch = await scene.curlStream([gateway.url('/stream?topic=orders/*&topic=news')]);
   const url = gateway.url('/publish');
   for (const words of [
     [`${url}/orders/42`, '-d', '{"state":"paid"}'],

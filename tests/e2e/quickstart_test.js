@@ -1,7 +1,7 @@
 // Goal: what a newcomer types works, with curl as Debian ships it.
 import assert from 'node:assert/strict';
 import {suite} from './registry.js';
-import {Program, run, until} from './scene.js';
+import {run, until} from './scene.js';
 import {join} from 'node:path';
 
 const test = suite('quickstart');
@@ -9,16 +9,7 @@ const kEnvelope = ['success', 'code', 'data'];
 
 test('curl -N sees what curl -d posts', async (scene) => {
   const gateway = await scene.gateway();
-  const watch = new Program('curl', ['-sN', gateway.url('/stream')]);
-  scene.later(async () => {
-    watch.signal('SIGTERM');
-    await watch.ended;
-  });
-  await until(
-    'curl sees sluice.open',
-    () => watch.stdout.includes('event: sluice.open\n'),
-    () => !watch.exit,
-  );
+  const watch = await scene.curlStream([gateway.url('/stream')]);
   const post = await run('curl', ['-sS', gateway.url('/broadcast'), '-d', '{"hello":"world"}']);
   assert.equal(post.code, 0, post.stderr);
   const reply = JSON.parse(post.stdout);
@@ -75,16 +66,7 @@ test('curl over a unix socket', async (scene) => {
   ]);
   assert.equal(JSON.parse(post.stdout).success, true, post.stdout);
   assert.equal((await stream.next()).data, '[1]');
-  const watch = new Program('curl', ['-sN', '--unix-socket', path, 'http://localhost/stream']);
-  scene.later(async () => {
-    watch.signal('SIGTERM');
-    await watch.ended;
-  });
-  await until(
-    'curl sees sluice.open',
-    () => watch.stdout.includes('event: sluice.open\n'),
-    () => !watch.exit,
-  );
+  const watch = await scene.curlStream(['--unix-socket', path, 'http://localhost/stream']);
   await gateway.publish({n: 2});
   await until(
     'curl sees the event',

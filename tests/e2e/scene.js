@@ -157,6 +157,21 @@ export class Scene {
     this.endings.push(ending);
   }
 
+  // curl as a subscriber, once its stream is open.
+  async curlStream(words) {
+    const watch = new Program('curl', ['-sN', ...words]);
+    this.later(async () => {
+      watch.signal('SIGTERM');
+      await watch.ended;
+    });
+    await until(
+      'curl sees sluice.open',
+      () => watch.stdout.includes('event: sluice.open\n'),
+      () => !watch.exit,
+    );
+    return watch;
+  }
+
   // Starts the gateway's program with these words only.
   program(words) {
     const program = new Gateway(this.binary, words, 0);

@@ -403,13 +403,22 @@ TEST_P(EngineSuite, SaysEagainToAFullPeerThenWritableOnce) {
     engine().Read(pair.connection, ReadMode::kWatch);
     std::vector<Pair> one{pair};
     std::vector<std::string> all(1);
-    FillForGood(&one, &all);
     std::string& taken = all[0];
-    engine().WatchWritable(pair.connection);
-    engine().WatchWritable(pair.connection);
-    Settle();
-    EXPECT_EQ(Count(kWritable, pair.connection), 0u);
-    EXPECT_EQ(Send(pair.connection, "x"), -EAGAIN);
+    // On a busy machine the kernel may move bytes to the peer's buffer even later: then there is
+    // room, and to say so is right. Filled anew, until there is nothing to say.
+    bool is_full = false;
+    for (int attempt = 0; attempt < 100 && !is_full; ++attempt) {
+      Forget();
+      FillForGood(&one, &all);
+      engine().WatchWritable(pair.connection);
+      engine().WatchWritable(pair.connection);
+      Settle();
+      if (Count(kWritable, pair.connection) != 0) continue;
+      const int32_t sent = Send(pair.connection, "x");
+      is_full = sent == -EAGAIN;
+      if (sent > 0) taken += "x";
+    }
+    ASSERT_TRUE(is_full);
     EXPECT_TRUE(ReadAll(pair.peer, taken.size()) == taken);
     ASSERT_TRUE(Until([&] { return Count(kWritable, pair.connection) == 1; }));
     EXPECT_EQ(Send(pair.connection, "again"), 5);
