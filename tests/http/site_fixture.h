@@ -50,8 +50,8 @@ struct RecordedServices : Publisher, Subscriptions, Reports {
   Admission Admit(const StreamRequest& request) override {
     ++admissions;
     streams.push_back(request);
-    if (admission_refusal) return {admission_refusal, {}, 2'500};
-    return {std::nullopt, "abc-6", 3'000};
+    if (admission_refusal) return {.refusal = admission_refusal, .retry_ms = 2'500};
+    return {.last_id = "abc-6", .retry_ms = 3'000};
   }
   std::string Stats(bool pretty) override { return pretty ? "{\n}\n" : "{}"; }
   std::optional<Refusal> NotReady() override { return not_ready; }
