@@ -57,10 +57,10 @@ struct StreamRequest {
 };
 
 struct Admission {
-  std::optional<Refusal> refusal;  // kSubscribersFull, kDraining, kStarting
-  std::string last_id;        // of the place that this stream goes on after; empty: none is told
-  std::string after_opening;  // blocks that stand behind the greeting: a gap
-  uint32_t retry_ms = 0;      // spread; also given with a refusal
+  std::optional<Refusal> refusal = {};  // kSubscribersFull, kDraining, kStarting
+  std::string last_id = {};  // of the place that this stream goes on after; empty: none is told
+  std::string after_opening = {};  // blocks that stand behind the greeting: a gap
+  uint32_t retry_ms = 0;           // spread; also given with a refusal
 };
 
 class Subscriptions {
