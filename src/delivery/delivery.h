@@ -205,6 +205,8 @@ class Delivery {
   void GatherReplays(int64_t* bytes_left, uint32_t sends_left);
   bool GatherReplay(uint32_t index, int64_t* bytes_left);
   bool PrepareReplay(uint32_t index);
+  uint64_t ReplaysThrough(const ReplayingReader& reader) const;
+  bool GoLive(uint32_t index);
   bool ReadNextChunk(ReplayingReader* reader);
   void TellReplayGap(ReplayingReader* reader);
   void AfterReplaySend(uint32_t index, size_t offered, int32_t result, int64_t now_ns);

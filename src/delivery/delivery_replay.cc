@@ -198,25 +198,30 @@ bool Delivery::PrepareReplay(uint32_t index) {
     if (!reader.is_values) reader.after = reader.chunk->last;
     reader.SetChunk(nullptr);
   }
-  if (reader.values.empty()) {
-    if (reader.after > newest_) {
-      reader.is_listed = true;
-      replays_.ahead.push_back(index);
-      return false;
-    }
-    if (reader.after == newest_) {
-      AttachReplayed(index);
-      return false;
-    }
-  }
+  if (GoLive(index)) return false;
   if (ReadNextChunk(&reader)) return true;
   // Nothing wanted in what was looked at. That was all, or a share of looking: others come first.
-  if (reader.values.empty() && reader.after == newest_) {
+  if (!GoLive(index)) ListReplay(index);
+  return false;
+}
+
+// How far the history is read for it: if events that the shard has not drained are gone already and
+// it was told so, up to those.
+uint64_t Delivery::ReplaysThrough(const ReplayingReader& reader) const {
+  return std::max(newest_, reader.told);
+}
+
+// True if it has all of the history that it is to get: it is attached, or waits for the shard.
+bool Delivery::GoLive(uint32_t index) {
+  ReplayingReader& reader = replays_.readers[index];
+  if (!reader.values.empty() || reader.after < ReplaysThrough(reader)) return false;
+  if (reader.after == newest_) {
     AttachReplayed(index);
   } else {
-    ListReplay(index);
+    reader.is_listed = true;
+    replays_.ahead.push_back(index);
   }
-  return false;
+  return true;
 }
 
 // True if there is something to be sent of it.
@@ -231,8 +236,8 @@ bool Delivery::ReadNextChunk(ReplayingReader* reader) {
     reader->SetChunk(std::move(chunk));
     return true;
   }
-  reader->SetChunk(
-      replays_.chunks->Read(reader->subscription, reader->after, newest_, reader->told));
+  reader->SetChunk(replays_.chunks->Read(reader->subscription, reader->after,
+                                         ReplaysThrough(*reader), reader->told));
   counters_.readings.Set(replays_.chunks->misses());
   if (reader->chunk->evicted > reader->told) TellReplayGap(reader);
   if (!reader->chunk->bytes.empty() || reader->has_aside()) return true;
@@ -307,7 +312,8 @@ void Delivery::AfterReplaySend(uint32_t index, size_t offered, int32_t result, i
   // What it has now may be all: nothing is drained before this turn is over.
   const bool is_done = reader.chunk != nullptr && !reader.has_aside() && reader.values.empty() &&
                        reader.sent == reader.chunk_bytes() &&
-                       (reader.is_values ? reader.after : reader.chunk->last) == newest_;
+                       (reader.is_values ? reader.after : reader.chunk->last) == newest_ &&
+                       reader.told <= newest_;
   if (is_done) return AttachReplayed(index);
   reader.is_listed = true;
   replays_.active.push_back(index);

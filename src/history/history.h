@@ -66,7 +66,8 @@ class History {
 
   // `through` is the shard's drained place, where a stream from now on starts; `newest` the newest
   // sequence on the ring: an id up to it may be known from another shard. So start->after may be
-  // past `through`: the shard must then drain up to it before the stream begins.
+  // past `through`: the shard must then drain up to it before the stream begins. Nor may a stream
+  // that was told of a gap go live before the shard has drained up to start->told.
   void Resolve(const StreamStart& asked, Reading& reading, uint64_t through, uint64_t newest,
                Start* start) const;
   // The newest sequence higher than `after` of an event that the reading wants and that was
@@ -97,7 +98,8 @@ class History {
   uint64_t LastEvicted(size_t index, Reading& reading, uint64_t after) const;
   void ResolveId(const StreamStart& asked, Reading& reading, uint64_t through, uint64_t newest,
                  Start* start) const;
-  void SearchNewest(Reading& reading, Start* start) const;
+  void SearchNewest(Reading& reading, uint64_t through, Start* start) const;
+  uint64_t Missing(Reading& reading, uint64_t after, uint64_t through) const;
   void CollectValues(const Reading& reading, uint64_t through, Start* start) const;
   // The highest sequence up to `last` that stands before every event held.
   uint64_t BeforeHeld(uint64_t last) const;

@@ -69,9 +69,14 @@ uint64_t History::BeforeHeld(uint64_t last) const {
   return first_held == 0 ? last : std::min(last, first_held - 1);
 }
 
+// What comes after `through` comes live, even if it is evicted already.
+uint64_t History::Missing(Reading& reading, uint64_t after, uint64_t through) const {
+  return after < through ? LastEvicted(reading, after) : 0;
+}
+
 void History::Resolve(const StreamStart& asked, Reading& reading, uint64_t through, uint64_t newest,
                       Start* start) const {
-  if (start->is_searching) return SearchNewest(reading, start);
+  if (start->is_searching) return SearchNewest(reading, through, start);
   start->is_complete = true;
   if (!asked.last_id.empty()) return ResolveId(asked, reading, through, newest, start);
   switch (asked.from) {
@@ -86,13 +91,13 @@ void History::Resolve(const StreamStart& asked, Reading& reading, uint64_t throu
       start->is_searching = true;
       start->search_below = through + 1;
       start->search_left = asked.newest_count;
-      return SearchNewest(reading, start);
+      return SearchNewest(reading, through, start);
     case StreamStart::From::kValues:
       CollectValues(reading, through, start);
       start->after = through;
       break;
   }
-  start->told = LastEvicted(reading, start->after);
+  start->told = Missing(reading, start->after, through);
 }
 
 void History::ResolveId(const StreamStart& asked, Reading& reading, uint64_t through,
@@ -107,14 +112,14 @@ void History::ResolveId(const StreamStart& asked, Reading& reading, uint64_t thr
     start->after = ids_.Find(asked.last_id);
     is_known = start->after != 0;
   }
-  start->told = LastEvicted(reading, start->after);
+  start->told = Missing(reading, start->after, through);
   if (is_known && start->told == 0) return;
   HistoryGap gap;
   gap.reason = is_known ? GapReason::kEvicted : GapReason::kUnknown;
   gap.after = asked.last_id;
   gap.first = is_known ? start->after + 1 : 0;
   if (limits_.missing == MissingPlace::kLive) {
-    start->after = std::max(start->after, through);
+    start->after = std::max({start->after, through, start->told});
     start->told = gap.last = gap.resume = start->after;
   } else {
     gap.last = start->told;
@@ -123,7 +128,7 @@ void History::ResolveId(const StreamStart& asked, Reading& reading, uint64_t thr
   start->gap = std::move(gap);
 }
 
-void History::SearchNewest(Reading& reading, Start* start) const {
+void History::SearchNewest(Reading& reading, uint64_t through, Start* start) const {
   using Walk = MatchWalk<false>;
   struct Part {
     Walk walk;
@@ -158,7 +163,7 @@ void History::SearchNewest(Reading& reading, Start* start) const {
   }
   start->is_searching = false;
   start->is_complete = true;
-  start->told = LastEvicted(reading, start->after);
+  start->told = Missing(reading, start->after, through);
 }
 
 void History::CollectValues(const Reading& reading, uint64_t through, Start* start) const {

@@ -352,12 +352,19 @@ class Simulation {
     for (size_t i = 0; i < publishers_.size(); ++i) ReadReply(i);
   }
 
+  static bool IsWhole(const std::string& reply) {
+    constexpr std::string_view kLength = "Content-Length: ";
+    const size_t head = reply.find("\r\n\r\n");
+    if (head == std::string::npos) return false;
+    const size_t length = std::stoul(reply.substr(reply.find(kLength) + kLength.size()));
+    return reply.size() == head + 4 + length;
+  }
+
   void ReadReply(size_t i) {
     Publisher& publisher = publishers_[i];
     SimulatedEngine& engine = *engines_[publisher.shard];
     publisher.reply += engine.PeerRead(publisher.peer, SIZE_MAX);
-    const size_t head = publisher.reply.find("\r\n\r\n");
-    if (head != std::string::npos && publisher.reply.ends_with("}")) {
+    if (IsWhole(publisher.reply)) {
       const bool is_known = publisher.reply.starts_with("HTTP/1.1 200") ||
                             publisher.reply.find("ring_full") != std::string::npos ||
                             publisher.reply.find("batch_too_large") != std::string::npos;
