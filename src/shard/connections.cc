@@ -14,7 +14,17 @@ constexpr int64_t kLingerNs = 2 * kNsPerSecond;
 constexpr uint32_t kTimersPerTurn = 4'096;
 constexpr uint32_t kRepliesPerBatch = 256;
 
-uint32_t Ms(int64_t ns) { return static_cast<uint32_t>(ns / kNsPerMs); }
+// Ends of streams are kept in 30 bits, which wrap: an age is less than half of what they reach, 397
+// days.
+constexpr int64_t kEndUnitNs = 64 * kNsPerMs;
+constexpr uint32_t kValueMask = (1u << 30) - 1;
+
+uint32_t EndUnit(int64_t ns) { return static_cast<uint32_t>(ns / kEndUnitNs) & kValueMask; }
+
+int64_t NsUntil(uint32_t end_unit, int64_t now_ns) {
+  const uint32_t left = (end_unit - EndUnit(now_ns)) << 2;
+  return (static_cast<int32_t>(left) >> 2) * kEndUnitNs;
+}
 
 }  // namespace
 
@@ -52,7 +62,7 @@ void Connections::On(const EngineEvent& event, int64_t now_ns) {
       break;
     case EngineEventKind::kReadEnd:
       if (record->state == State::kSession) {
-        sessions_[record->session]->session.ReceiveEnd(now_ns);
+        sessions_[record->value]->session.ReceiveEnd(now_ns);
         AfterSession(event.connection, now_ns);
       } else if (record->state == State::kLinger) {
         Close(event.connection);
@@ -62,7 +72,7 @@ void Connections::On(const EngineEvent& event, int64_t now_ns) {
       if (record->state == State::kStream) {
         delivery_.OnWritable(event.connection);
       } else if (record->state == State::kSession) {
-        sessions_[record->session]->is_waiting = false;
+        sessions_[record->value]->is_waiting = false;
         AfterSession(event.connection, now_ns);
       }
       break;
@@ -104,26 +114,27 @@ void Connections::Accept(const EngineEvent& event, int64_t now_ns) {
 void Connections::OnReceived(ConnectionId connection, std::span<const char> bytes, int64_t now_ns) {
   Connection* record = Find(connection);
   if (record->state == State::kSession) {
-    Touch(record->session);
-    sessions_[record->session]->session.Receive(bytes, now_ns);
+    Touch(record->value);
+    sessions_[record->value]->session.Receive(bytes, now_ns);
     AfterSession(connection, now_ns);
   } else if (record->state == State::kLinger) {
-    record->ends_at_ms += static_cast<uint32_t>(bytes.size());
-    if (record->ends_at_ms > kLingerBytesMax) Close(connection);
+    const uint64_t discarded = record->value + bytes.size();
+    if (discarded > kLingerBytesMax) return Close(connection);
+    record->value = static_cast<uint32_t>(discarded) & kValueMask;
   }
 }
 
 // The session has moved on: send what it says, then do what it asks for.
 void Connections::AfterSession(ConnectionId connection, int64_t now_ns) {
   Connection* record = Find(connection);
-  SessionSlot& slot = *sessions_[record->session];
+  SessionSlot& slot = *sessions_[record->value];
   if (is_closing_) slot.session.EndLines(now_ns);
   if (slot.session.next() == http::Next::kStream) return BeginStream(connection, now_ns);
   if (slot.session.next() == http::Next::kWaitsForRoom) HoldForRoom(&slot);
   if (!slot.session.output().empty()) {
     if (!slot.is_replying && !slot.is_waiting) {
       slot.is_replying = true;
-      replying_.push_back(record->session);
+      replying_.push_back(record->value);
     }
     // Its lines have ended: now it is a peer that does not take its replies, as any other.
     if (slot.sums_up && !slot.session.sums_up_replies()) HoldReplies(&slot, now_ns);
@@ -213,7 +224,7 @@ void Connections::RetryRoom(int64_t now_ns) {
   for (const ConnectionId connection : waiting) {
     const Connection* record = Find(connection);
     if (record == nullptr || record->state != State::kSession) continue;  // gone since
-    SessionSlot& slot = *sessions_[record->session];
+    SessionSlot& slot = *sessions_[record->value];
     slot.is_held = false;
     slot.session.RetryRoom(now_ns);
     if (slot.session.next() == http::Next::kReceive) {
@@ -233,7 +244,7 @@ Connections::SessionSlot& Connections::TakeSession(ConnectionId connection) {
   SessionSlot& slot = *sessions_[index];
   slot.connection = connection;
   slot.is_replying = slot.is_waiting = slot.sums_up = slot.is_held = false;
-  connections_[connection.slot].session = index;
+  connections_[connection.slot].value = index & kValueMask;
   counters_.sessions.Set(++sessions_used_);
   slot.before = slot.after = 0;
   Touch(index);
@@ -241,11 +252,11 @@ Connections::SessionSlot& Connections::TakeSession(ConnectionId connection) {
 }
 
 void Connections::ReleaseSession(Connection* record) {
-  SessionSlot& slot = *sessions_[record->session];
-  Unlink(record->session);
+  SessionSlot& slot = *sessions_[record->value];
+  Unlink(record->value);
   slot.is_replying = slot.is_held = false;
   slot.connection = {};
-  sessions_free_.push_back(record->session);
+  sessions_free_.push_back(record->value);
   counters_.sessions.Set(--sessions_used_);
 }
 
@@ -279,15 +290,17 @@ void Connections::CloseIdlest() {
 void Connections::BeginStream(ConnectionId connection, int64_t now_ns) {
   Connection* record = Find(connection);
   engine_.Read(connection, ReadMode::kWatch);
-  const http::Session& session = sessions_[record->session]->session;
+  const http::Session& session = sessions_[record->value]->session;
   delivery_.Replay(connection, session.stream_request().subscription, session.output(),
                    std::move(start_));
   ReleaseSession(record);
   record->state = State::kStream;
-  record->ends_at_ms = 0;
+  record->value = 0;
   if (options_.stream_age_max_ms != 0) {
     const uint32_t age_ms = options_.stream_age_max_ms;
-    record->ends_at_ms = (Ms(now_ns) + Spread(age_ms - age_ms / 5, age_ms)) | 1;
+    const int64_t end_ns = now_ns + Spread(age_ms - age_ms / 5, age_ms) * kNsPerMs;
+    // Not 0, and never later.
+    record->value = ((EndUnit(end_ns) - 1) | 1) & kValueMask;
   }
   SetStreamTimer(connection, options_.heartbeat_ms == 0
                                  ? INT64_MAX
@@ -297,18 +310,17 @@ void Connections::BeginStream(ConnectionId connection, int64_t now_ns) {
 void Connections::SetStreamTimer(ConnectionId connection, int64_t heartbeat_ns) {
   const Connection& record = connections_[connection.slot];
   int64_t at_ns = heartbeat_ns;
-  if (record.ends_at_ms != 0) {
+  if (record.value != 0) {
     const int64_t now_ns = engine_.Now();
-    const int32_t left_ms = static_cast<int32_t>(record.ends_at_ms - Ms(now_ns));
-    at_ns = std::min(at_ns, now_ns + left_ms * kNsPerMs);
+    at_ns = std::min(at_ns, now_ns + NsUntil(record.value, now_ns));
   }
   if (at_ns != INT64_MAX) timers_.Set(connection.slot, at_ns);
 }
 
 void Connections::OnStreamTimer(ConnectionId connection, Connection* record, int64_t now_ns) {
-  if (record->ends_at_ms != 0 && static_cast<int32_t>(record->ends_at_ms - Ms(now_ns)) <= 0) {
+  if (record->value != 0 && NsUntil(record->value, now_ns) <= 0) {
     CountDisconnect(Disconnect::kStreamAge);
-    record->ends_at_ms = 0;
+    record->value = 0;
     delivery_.End(connection, Goodbye());
     return;
   }
@@ -360,7 +372,7 @@ void Connections::BeginLinger(ConnectionId connection, int64_t now_ns) {
   Connection* record = Find(connection);
   if (record->state == State::kSession) ReleaseSession(record);
   record->state = State::kLinger;
-  record->ends_at_ms = 0;
+  record->value = 0;
   engine_.Shutdown(connection);
   engine_.Read(connection, ReadMode::kReceive);
   timers_.Set(connection.slot, now_ns + kLingerNs);
@@ -393,7 +405,7 @@ void Connections::OnTimer(uint32_t slot, int64_t now_ns) {
       Close(connection);
       break;
     case State::kSession: {
-      SessionSlot& session = *sessions_[record.session];
+      SessionSlot& session = *sessions_[record.value];
       const int64_t due_ns = DueNs(session);
       if (now_ns < due_ns) {  // beyond the wheel's reach, or moved on
         timers_.Set(slot, due_ns);
@@ -424,7 +436,7 @@ void Connections::StartClosing() {
     others.push_back(sessions_[at - 1]->connection);
   }
   for (const ConnectionId connection : others) {
-    if (sessions_[Find(connection)->session]->session.EndLines(engine_.Now())) {
+    if (sessions_[Find(connection)->value]->session.EndLines(engine_.Now())) {
       AfterSession(connection, engine_.Now());
     }
   }

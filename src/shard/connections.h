@@ -65,10 +65,12 @@ class Connections : public ReaderEvents {
 
   struct Connection {
     uint32_t generation = 0;
-    State state = State::kFree;
-    uint32_t session = 0;     // index, kSession
-    uint32_t ends_at_ms = 0;  // kStream with an age bound; bytes discarded so far, kLinger
+    State state : 2 = State::kFree;
+    // kSession: index of its slot; kStream: the tick at which it ends, 0 for never; kLinger: bytes
+    // discarded so far.
+    uint32_t value : 30 = 0;
   };
+  static_assert(sizeof(Connection) == 8, "a subscriber's memory is dear");
   struct SessionSlot {
     explicit SessionSlot(http::Site& site) : session(site) {}
     http::Session session;

@@ -61,6 +61,13 @@ test('a restart gives no id out twice, and takes a reader that holds an old one'
   for (const id of [before.at(-1), 'not-ours', '\u00e9', 'x'.repeat(1000), '']) {
     const stream = await scene.stream(gateway, {headers: {'Last-Event-ID': id}});
     const {id: next} = await gateway.publish({id});
+    if (id !== '') {
+      // It is told that nobody knows its place, and gets all that there is.
+      const gap = await stream.next();
+      assert.equal(gap.type, 'sluice.gap');
+      assert.equal(JSON.parse(gap.data).reason, 'unknown');
+      for (const held of before.slice(5)) assert.equal((await stream.next()).id, held);
+    }
     assert.equal((await stream.next()).id, next);
     assert.ok(!before.includes(next));
     before.push(next);
