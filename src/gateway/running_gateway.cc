@@ -159,6 +159,10 @@ Status RunningGateway::CreateShards() {
     history_ =
         std::make_unique<SharedHistory>(HistoryLimitsOf(options_), epoch_, *ring_, plan_.shards);
   }
+  ledger_ = std::make_unique<Ledger>(
+      plan_.shards, LedgerEventsFor(options_.ring_events_max, options_.drain_events_max,
+                                    options_.ledger_events_max));
+  acks_ = std::make_unique<AckBoard>(*ring_, plan_.shards);
   const ShardShared shared{.options = options_,
                            .epoch = epoch_,
                            .keys = keys_,
@@ -166,7 +170,9 @@ Status RunningGateway::CreateShards() {
                            .reports = *this,
                            .subscribers = [this] { return subscribers(); },
                            .idempotency = &idempotency_,
-                           .history = history_.get()};
+                           .history = history_.get(),
+                           .ledger = ledger_.get(),
+                           .acks = acks_.get()};
   for (uint32_t i = 0; i < plan_.shards; ++i) {
     std::unique_ptr<Engine> engine;
     Status status = CreateEngine(plan_.engine, EngineOptionsOf(options_), &engine);

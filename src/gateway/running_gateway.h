@@ -58,6 +58,8 @@ class RunningGateway : public Gateway, private http::Reports {
   mutable IdempotencyTable idempotency_;
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<SharedHistory> history_;  // null: none is kept
+  std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<AckBoard> acks_;
   std::vector<ListenAddress> listening_;
   uint32_t admin_listener_first_ = 0;
   std::vector<std::vector<int>> listening_fds_;  // by shard

@@ -8,6 +8,7 @@
 #include "engine/listener.h"
 #include "event/topic.h"
 #include "gateway/option_value.h"
+#include "http/publish_ack.h"
 
 namespace sluice {
 namespace {
@@ -76,6 +77,13 @@ Status ValidateTimes(const Options& o) {
                   FormatDuration(closing_ms) + "), or streams are cut without a goodbye; raise it");
   }
   return Status::Ok();
+}
+
+Status ValidateAck(const Options& o) {
+  if (http::ParsePublishAck(o.publish_ack)) return Status::Ok();
+  return Broken("publish.ack: \"" + o.publish_ack +
+                "\" is no acknowledgement; write memory, written or synced, and perhaps matched, "
+                "such as synced,matched");
 }
 
 Status ValidateAddresses(const Options& o) {
@@ -170,7 +178,7 @@ Status ValidateWords(const Options& o) {
 }  // namespace
 
 Status Validate(const Options& options) {
-  for (const auto& validate : {ValidateBounds, ValidateTimes, ValidateAddresses, ValidatePaths,
+  for (const auto& validate : {ValidateBounds, ValidateTimes, ValidateAck, ValidateAddresses, ValidatePaths,
                                ValidateOrigins, ValidateHistory, ValidateWords}) {
     if (Status s = validate(options); !s.ok()) return s;
   }

@@ -62,6 +62,12 @@ std::string_view Explanation(Refusal refusal) {
       return "this idempotency key was used for another publish";
     case Refusal::kBatchTooLarge:
       return "these events are too many for one publish";
+    case Refusal::kJournalUnavailable:
+      return "the journal keeps nothing now, come back in a moment";
+    case Refusal::kAckTimeout:
+      return "accepted, but not acknowledged in time";
+    case Refusal::kAckLost:
+      return "accepted, but not kept by the journal";
   }
   return "refused";
 }

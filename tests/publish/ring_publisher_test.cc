@@ -24,6 +24,15 @@ class Host : public PublishHost {
   bool is_closing() const override { return closing; }
   uint64_t SubscribersOfAll() const override { return 7; }
   int64_t NowNs() const override { return 1; }
+  std::optional<Refusal> CannotAck(const http::PublishAck&) const override { return std::nullopt; }
+  http::AckAnswer AskAck(uint64_t sequence, const http::PublishAck&) const override {
+    if (sequence > matched_through) return {};
+    const bool knows = sequence >= knows_from;
+    return {.state = http::AckAnswer::State::kHad,
+            .matched = knows ? std::optional(sequence * 10) : std::nullopt};
+  }
+  uint64_t matched_through = 0;
+  uint64_t knows_from = 0;
 
   int drains = 0;
   bool can_drain = true;
