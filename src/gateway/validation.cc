@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "engine/listener.h"
+#include "event/event.h"
 #include "event/topic.h"
 #include "gateway/option_value.h"
 #include "http/publish_ack.h"
@@ -80,7 +81,13 @@ Status ValidateTimes(const Options& o) {
 }
 
 Status ValidateAck(const Options& o) {
-  if (http::ParsePublishAck(o.publish_ack)) return Status::Ok();
+  const auto ack = http::ParsePublishAck(o.publish_ack);
+  if (ack && ack->needs_journal() && o.journal_directory.empty()) {
+    return Broken("publish.ack (" + o.publish_ack +
+                  ") waits for a journal, and there is none; name its directory "
+                  "(journal.directory), or write memory");
+  }
+  if (ack) return Status::Ok();
   return Broken("publish.ack: \"" + o.publish_ack +
                 "\" is no acknowledgement; write memory, written or synced, and perhaps matched, "
                 "such as synced,matched");
@@ -166,6 +173,21 @@ Status ValidateHistory(const Options& o) {
   return Status::Ok();
 }
 
+Status ValidateJournal(const Options& o) {
+  if (o.journal_directory.empty()) return Status::Ok();
+  // A record is an event with its topics and key.
+  const uint64_t record_bytes_max =
+      o.frame_bytes_max + uint64_t{o.topics_per_event_max} * (kTopicBytesMax + sizeof(uint16_t)) +
+      kEventKeyBytesMax + kPublisherIdBytesMax;
+  if (record_bytes_max >= o.journal_queue_bytes_max) {
+    return Broken(Sized("event.frame_bytes_max", o.frame_bytes_max) +
+                  " and the event's topics must be below " +
+                  Sized("journal.queue_bytes_max", o.journal_queue_bytes_max) +
+                  ", or the largest event is never kept; lower the first or raise the second");
+  }
+  return Status::Ok();
+}
+
 Status ValidateWords(const Options& o) {
   constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error"};
   if (std::find(std::begin(kLevels), std::end(kLevels), o.log_level) == std::end(kLevels)) {
@@ -178,8 +200,9 @@ Status ValidateWords(const Options& o) {
 }  // namespace
 
 Status Validate(const Options& options) {
-  for (const auto& validate : {ValidateBounds, ValidateTimes, ValidateAck, ValidateAddresses, ValidatePaths,
-                               ValidateOrigins, ValidateHistory, ValidateWords}) {
+  for (const auto& validate :
+       {ValidateBounds, ValidateTimes, ValidateAck, ValidateAddresses, ValidatePaths, ValidateOrigins,
+        ValidateHistory, ValidateJournal, ValidateWords}) {
     if (Status s = validate(options); !s.ok()) return s;
   }
   return Status::Ok();

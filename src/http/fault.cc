@@ -63,7 +63,7 @@ std::string_view Explanation(Refusal refusal) {
     case Refusal::kBatchTooLarge:
       return "these events are too many for one publish";
     case Refusal::kJournalUnavailable:
-      return "the journal keeps nothing now, come back in a moment";
+      return "the journal cannot keep events now, come back in a moment";
     case Refusal::kAckTimeout:
       return "accepted, but not acknowledged in time";
     case Refusal::kAckLost:

@@ -33,7 +33,7 @@ inline constexpr size_t kBlockBytesMax = 64 << 10;
 
 // What is there when the thread begins.
 struct JournalFound {
-  std::unique_ptr<Store> store;
+  std::unique_ptr<JournalStore> store;
   JournalStateRecord state;
   std::unique_ptr<SpanTable> spans;
 };
@@ -45,8 +45,9 @@ class JournalWriter {
   ~JournalWriter();
 
   void Run();
-  // The thread ends when the queue is empty, or at once if the store fails.
-  void Stop();
+  // The thread ends when the queue is empty, after the group that it has at `until_ns`, or at once
+  // if the store fails.
+  void Stop(int64_t until_ns);
   // After Run has ended: notes the last sequence given out. Was everything written?
   Status WriteStop(uint64_t newest_sequence);
 
@@ -58,7 +59,7 @@ class JournalWriter {
   }
   void Wake();
 
-  Store& store() { return *found_.store; }
+  JournalStore& store() { return *found_.store; }
   const SpanTable& spans() const { return *found_.spans; }
   uint64_t commits() const { return commits_.value(); }
   uint64_t syncs() const { return syncs_.value(); }
@@ -106,6 +107,7 @@ class JournalWriter {
   std::vector<StoreWrite> writes_;
   std::vector<JournalSpan> blocks_;
 
+  int64_t stop_until_ns_ = 0;  // before is_stopping_
   std::atomic<bool> is_stopping_{false};
   alignas(64) std::atomic<bool> is_sleeping_{false};
 

@@ -30,8 +30,8 @@ class IdempotencyTable {
 
   struct Answer {
     uint64_t first_sequence = 0;  // the first event's; the others follow it
-    uint32_t events = 1;
     uint64_t subscribers = 0;
+    uint32_t events = 1;
   };
   enum class Kind : uint8_t { kEventId, kKey };  // each a space of its own
   struct Found {

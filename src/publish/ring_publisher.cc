@@ -26,7 +26,7 @@ http::PublishResult RingPublisher::Publish(std::span<const Event> events,
   http::PublishResult result = Encode(events);
   if (!result.refusal) {
     result = PushAsAsked(events, once);
-    if (result.refusal == Refusal::kRingFull) {
+    if (result.refusal == Refusal::kRingFull || result.refusal == Refusal::kJournalUnavailable) {
       host_.DrainOnce();
       result = PushAsAsked(events, once);
     }
@@ -80,6 +80,8 @@ http::PublishResult RingPublisher::PushAll() {
       return result;
     case PushResult::kFull:
       return Refused(Refusal::kRingFull);
+    case PushResult::kAtEnd:
+      return Refused(Refusal::kJournalUnavailable);
     case PushResult::kTooLarge:
       break;
   }
@@ -103,8 +105,8 @@ http::PublishResult RingPublisher::PushOnceByKey(std::string_view key) {
   if (!result.refusal) {
     idempotency_->Add(Kind::kKey, key, fingerprints_.front(),
                       {.first_sequence = result.first_sequence,
-                       .events = static_cast<uint32_t>(events),
-                       .subscribers = result.subscribers},
+                       .subscribers = result.subscribers,
+                       .events = static_cast<uint32_t>(events)},
                       now_ns);
   }
   return result;

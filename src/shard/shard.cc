@@ -123,6 +123,7 @@ bool Shard::Turn(int64_t wait_ns_max) {
   delivery_.Sweep(now_ns);
   delivery_.CheckLag(now_ns);
   if (shared_.history != nullptr) shared_.history->CatchUp(now_ns);
+  if (shared_.journal_feed != nullptr) shared_.journal_feed->CatchUp();
   return phase_seen_ != Phase::kClosing || connections_.open() != 0 ? true : End();
 }
 
@@ -135,11 +136,10 @@ bool Shard::End() {
 // Now if there is work, else when the next timer is due; a push on the ring wakes us before.
 int64_t Shard::WaitUntil() {
   if (connections_.HasWork() || delivery_.HasWork()) return 0;
-  // Nobody else may be awake to move it on.
-  if (shared_.history != nullptr &&
-      shared_.history->IsBehind(shared_.ring.drained_sequence(index_))) {
-    return 0;
-  }
+  // Nobody else may be awake to move them on.
+  const uint64_t drained = shared_.ring.drained_sequence(index_);
+  if (shared_.history != nullptr && shared_.history->IsBehind(drained)) return 0;
+  if (shared_.journal_feed != nullptr && shared_.journal_feed->IsBehind(drained)) return 0;
   const bool waits_for_acks = AwaitAcks();
   if (!shared_.ring.PrepareSleep(index_)) return 0;
   if (waits_for_acks) {
@@ -180,13 +180,14 @@ void Shard::Drain() {
   if (shared_.acks != nullptr) shared_.acks->SetMatched(index_, delivery_.matched_sequence());
 }
 
-// The history may be what keeps the ring full. Not too far ahead of who waits to be told how many
+// History or journal may be what keeps the ring full. Not too far ahead of who waits to be told how many
 // subscribers were matched, or the ledger has forgotten it (see LedgerEventsFor).
 void Shard::DrainOnce() {
   const uint64_t first = connections_.acks().first_to_be_matched();
   const bool is_far_ahead =
       first != UINT64_MAX && delivery_.matched_sequence() > first + shared_.ring.events_max();
   if (!is_far_ahead) Drain();
+  if (shared_.journal_feed != nullptr) shared_.journal_feed->CatchUp();
   if (shared_.history != nullptr) shared_.history->CatchUp(engine_->Now());
 }
 

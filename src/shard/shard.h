@@ -19,7 +19,7 @@
 #include "delivery/delivery.h"
 #include "engine/engine.h"
 #include "http/site.h"
-#include "journal/journal.h"
+#include "journal/journal_feed.h"
 #include "publish/ring_publisher.h"
 #include "ring/ring.h"
 #include "shard/ack_board.h"
@@ -57,6 +57,7 @@ struct ShardShared {
   IdempotencyTable* idempotency = nullptr;
   SharedHistory* history = nullptr;  // null: there is none
   Journal* journal = nullptr;        // null: there is none
+  JournalFeed* journal_feed = nullptr;
   Ledger* ledger = nullptr;          // null: no accounts are kept; with it
   AckBoard* acks = nullptr;          // publishes may wait until they are matched
 };

@@ -219,6 +219,35 @@ TEST_F(BatchTest, LeavesRepeatsOutOfABatchById) {
   EXPECT_EQ(Drain(), "");
 }
 
+TEST_F(BatchTest, ARepeatWaitsForTheFirstOnesPlaces) {
+  const std::vector<Event> events = {{.data = "a", .id = "a"}, {.data = "b", .id = "b"}};
+  EXPECT_TRUE(Publish(events, {By::kEventIds, ""}).sequences.empty());
+  Drain();
+  const http::PublishResult repeat =
+      Publish({events[1], {.data = "c", .id = "c"}, events[0]}, {By::kEventIds, ""});
+  EXPECT_EQ(std::vector<uint64_t>(repeat.sequences.begin(), repeat.sequences.end()),
+            (std::vector<uint64_t>{2, 3, 1}));
+  EXPECT_EQ(Publish({events}, {By::kKey, "k"}).first_sequence, 4u);
+  EXPECT_EQ(Publish({events}, {By::kKey, "k"}).first_sequence, 4u);
+}
+
+TEST_F(BatchTest, WhatWasMatchedIsToldAgainWithTheFirstAnswer) {
+  using State = http::AckAnswer::State;
+  const http::PublishAck ack{.matched = true};
+  const std::vector<Event> events = {{.data = "a"}, {.data = "b"}};
+  Publish(events, {By::kKey, "k"});
+  Publish({{.data = "c", .id = "c"}}, {By::kEventIds, ""});
+  EXPECT_EQ(publisher_.AskAck(2, ack, By::kKey).state, State::kPending);
+  host_.matched_through = 3;
+  EXPECT_EQ(publisher_.AskAck(2, ack, By::kKey).matched, 20u);
+  EXPECT_EQ(publisher_.AskAck(3, ack, By::kEventIds).matched, 30u);
+  host_.knows_from = 100;  // the ledger has forgotten them
+  EXPECT_EQ(publisher_.AskAck(2, ack, By::kKey).matched, 20u);
+  EXPECT_EQ(publisher_.AskAck(3, ack, By::kEventIds).matched, 30u);
+  EXPECT_EQ(publisher_.AskAck(1, ack, By::kKey).state, State::kHad);
+  EXPECT_EQ(publisher_.AskAck(1, ack, By::kKey).matched, std::nullopt) << "nobody asked in time";
+}
+
 TEST_F(BatchTest, OfManyAtOnceOneIsThePublishAndTheOthersItsRepeats) {
   constexpr int kThreads = 4;
   constexpr int kKeys = 500;
