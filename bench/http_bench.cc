@@ -23,6 +23,8 @@ struct IdleServices : Publisher, Subscriptions, Reports {
     result.subscribers = 10'000;
     return result;
   }
+  std::optional<Refusal> CannotAck(const PublishAck&) override { return std::nullopt; }
+  AckAnswer AskAck(uint64_t, const PublishAck&, PublishOnce::By) override { return {}; }
   const Epoch& epoch() const override { return epoch_; }
   Admission Admit(const StreamRequest&) override { return {}; }
   std::string Stats(bool) override { return {}; }

@@ -68,6 +68,10 @@ struct Options {
   std::string publish_key_file;
   // publish.keyless: without a key file, take publishes from loopback peers only (see README).
   bool keyless_publish = true;
+  // publish.ack: what a publish's 200 waits for: memory, written or synced, and matched.
+  std::string publish_ack = "memory";
+  // publish.ack_timeout: for so long at most; then 503, though the event was accepted.
+  uint32_t publish_ack_timeout_ms = 10'000;
   // publish.idempotency_window: how long a publish that is sent again gets the first answer.
   uint32_t idempotency_window_ms = 600'000;
   // publish.idempotency_keys_max: keys held for that, of all shards together.
@@ -78,6 +82,10 @@ struct Options {
   uint32_t topics_per_subscription_max = 64;
   // topics.per_event_max: names that one event may go to.
   uint32_t topics_per_event_max = 64;
+
+  // --- Accounts -----------------------------------------------------------------------------
+  // ledger.events_max: the newest events of which /deliveries/ID tells what became of them.
+  uint32_t ledger_events_max = 65'536;
 
   // --- Events and streams -------------------------------------------------------------------
   // event.frame_bytes_max: an encoded event; each line end in the data costs 7 bytes.

@@ -41,7 +41,9 @@ namespace sluice {
   X(kInvalidIdempotencyKey, "invalid_idempotency_key", 400) \
   X(kIdempotencyKeyReused, "idempotency_key_reused", 422)   \
   X(kBatchTooLarge, "batch_too_large", 413)                 \
-  X(kJournalUnavailable, "journal_unavailable", 503)
+  X(kJournalUnavailable, "journal_unavailable", 503)        \
+  X(kAckTimeout, "ack_timeout", 503)                        \
+  X(kAckLost, "ack_lost", 503)
 
 enum class Refusal : uint8_t {
 #define X(enumerator, word, status) enumerator,
@@ -96,6 +98,30 @@ inline constexpr size_t kDisconnectCount = sizeof(kDisconnectWords) / sizeof(kDi
 
 inline constexpr std::string_view Word(Disconnect disconnect) {
   return kDisconnectWords[static_cast<size_t>(disconnect)];
+}
+
+// Why a subscriber that an event was matched with did not get it. X(enumerator, word)
+#define SLUICE_LOSSES(X) \
+  SLUICE_DISCONNECTS(X)  \
+  X(kEvicted, "evicted") /* gone from the history before a reader that replays came to it */
+
+// As Disconnect, number for number, and those that end no stream.
+enum class Loss : uint8_t {
+#define X(enumerator, word) enumerator,
+  SLUICE_LOSSES(X)
+#undef X
+};
+
+inline constexpr std::string_view kLossWords[] = {
+#define X(enumerator, word) word,
+    SLUICE_LOSSES(X)
+#undef X
+};
+inline constexpr size_t kLossCount = sizeof(kLossWords) / sizeof(kLossWords[0]);
+
+inline constexpr Loss LossBy(Disconnect disconnect) { return static_cast<Loss>(disconnect); }
+inline constexpr std::string_view Word(Loss loss) {
+  return kLossWords[static_cast<size_t>(loss)];
 }
 
 }  // namespace sluice

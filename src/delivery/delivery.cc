@@ -8,7 +8,7 @@
 namespace sluice {
 
 Delivery::Delivery(const DeliveryLimits& limits, Engine& engine, DeliveryCounters& counters,
-                   ReaderEvents& events, const ReplaySource& source)
+                   ReaderEvents& events, const ReplaySource& source, LedgerPart* ledger)
     : limits_(limits),
       // One send gives a reader all that it may have to wait for, so that a round is one visit
       // each.
@@ -21,7 +21,8 @@ Delivery::Delivery(const DeliveryLimits& limits, Engine& engine, DeliveryCounter
       appends_left_(limits.appends_max),
       fanout_(counters.fanout_ns),
       epoch_(source.epoch),
-      newest_(source.drained) {
+      newest_(source.drained),
+      ledger_(ledger) {
   if (source.history == nullptr) return;
   replays_.chunks = std::make_unique<ChunkCache>(*source.history, limits.replay_held_bytes_max);
 }
@@ -89,7 +90,7 @@ void Delivery::RemoveEmptied() {
   for (const uint32_t number : emptied_) {
     Channel& channel = *channels_[number];
     channel.is_emptied = false;
-    if (channel.readers() != 0) continue;  // somebody came
+    if (channel.readers() != 0 || owed_.Has(number)) continue;  // somebody came, or will
     channel.FinishRounds(&fanout_, engine_.Now());
     if (channel.is_stalled) std::erase(stalled_, number);
     RemoveChannel(number);
@@ -111,6 +112,8 @@ bool Delivery::Append(Frame* frame) {
   SLUICE_DCHECK(event_.held == nullptr);
   counters_.events.Add();
   newest_ = frame->sequence();
+  if (ledger_ != nullptr) ledger_->Begin(newest_, frame->published_ns());
+  if (!replays_.unowed.empty()) OweLate(newest_);
   appended_bytes_ += frame->bytes().size();
   ++appended_events_;
   matched_.clear();
@@ -154,6 +157,11 @@ void Delivery::AppendTo(uint32_t number) {
   // Gone since it was matched, or matched by several of its patterns.
   if (channel == nullptr || channel->appended_sequence() == event_.sequence) return;
   channel->set_appended_sequence(event_.sequence);
+  if (ledger_ != nullptr) {
+    const uint32_t replaying =
+        owed_.empty() ? 0 : owed_.Append(number, event_.sequence, *ledger_);
+    ledger_->AddMatched(event_.sequence, static_cast<uint32_t>(channel->readers()) + replaying);
+  }
   if (channel->readers() == 0) return;
   --appends_left_;
   counters_.appends.Add();
@@ -165,9 +173,9 @@ void Delivery::AppendTo(uint32_t number) {
   }
 }
 
-// The reader that comes begins after the event that is half appended: the channel's others get it
-// now, if it is for them.
-void Delivery::AppendBeforeAttach(uint32_t number, const Subscription& subscription) {
+// The event that is half appended, if it is for this channel: a reader that comes begins after it,
+// so the channel's others get it now.
+void Delivery::AppendNow(uint32_t number, const Subscription& subscription) {
   Channel& channel = *channels_[number];
   if (channel.appended_sequence() == event_.sequence) return;
   std::vector<std::string_view> topics;
@@ -204,7 +212,7 @@ Delivery::Place Delivery::PlaceOf(ConnectionId connection) const {
 void Delivery::Attach(ConnectionId connection, const Subscription& subscription,
                       std::string_view opening) {
   const uint32_t number = FindOrMake(subscription);
-  if (event_.held != nullptr) AppendBeforeAttach(number, subscription);
+  if (event_.held != nullptr) AppendNow(number, subscription);
   Log& log = channels_[number]->log();
   const uint32_t index = NewBlocked(number, log.Attach(), connection);
   BlockedReader& reader = blocked_[index];
@@ -214,21 +222,25 @@ void Delivery::Attach(ConnectionId connection, const Subscription& subscription,
   counters_.subscribers.Set(++readers_);
 }
 
-bool Delivery::Detach(ConnectionId connection) {
+bool Delivery::Detach(ConnectionId connection, Disconnect reason) {
   const Place place = PlaceOf(connection);
   if (!place.is_reader()) return false;
   if (place.is_replaying()) {
+    CountLost(replays_.readers[place.index()], reason);
     FreeReplay(place.index());
     places_[connection.slot] = {};
     counters_.subscribers.Set(--readers_);
     return true;
   }
   Channel& channel = *channels_[place.channel];
+  const Cursor& cursor = place.is_blocked() ? blocked_[place.index()].cursor
+                                            : channel.reader(place.index()).cursor;
+  if (!channel.log().IsAtTail(cursor)) CountLost(cursor, reason);
   if (place.is_blocked()) {
-    channel.log().Detach(blocked_[place.index()].cursor);
+    channel.log().Detach(cursor);
     FreeBlocked(place.index());
   } else {
-    channel.log().Detach(channel.reader(place.index()).cursor);
+    channel.log().Detach(cursor);
     RemoveFlowing(place.channel, place.index());
   }
   places_[connection.slot] = {};
@@ -237,18 +249,20 @@ bool Delivery::Detach(ConnectionId connection) {
   return true;
 }
 
-void Delivery::End(ConnectionId connection, std::string_view goodbye) {
+void Delivery::End(ConnectionId connection, std::string_view goodbye, Disconnect reason) {
   SLUICE_CHECK(!goodbye.empty());
   const Place place = PlaceOf(connection);
   if (!place.is_reader()) return;
-  if (place.is_replaying()) return EndReplay(place.index(), goodbye);
-  EndBlocked(place.is_blocked() ? place.index() : Block(place.channel, place.index()), goodbye);
+  if (place.is_replaying()) return EndReplay(place.index(), goodbye, reason);
+  EndBlocked(place.is_blocked() ? place.index() : Block(place.channel, place.index()), goodbye,
+             reason);
 }
 
-void Delivery::EndBlocked(uint32_t index, std::string_view goodbye) {
+void Delivery::EndBlocked(uint32_t index, std::string_view goodbye, Disconnect reason) {
   BlockedReader& reader = blocked_[index];
   if (reader.is_ending) return;
   reader.is_ending = true;
+  reader.ending_reason = reason;
   ++ending_count_;
   const bool has_aside = reader.has_aside();
   reader.aside.append(goodbye);
@@ -274,7 +288,7 @@ size_t Delivery::EndSome(size_t readers_max, std::string_view goodbye) {
   for (uint32_t i = 0;
        ended < readers_max && ending_count_ != blocked_count_ && i < blocked_.size(); ++i) {
     if (!blocked_[i].is_used || blocked_[i].is_ending) continue;
-    EndBlocked(i, goodbye);
+    EndBlocked(i, goodbye, Disconnect::kDraining);
     ++ended;
   }
   for (size_t i = 0; ended < readers_max && replays_.ending_count != replays_.count &&
@@ -283,7 +297,7 @@ size_t Delivery::EndSome(size_t readers_max, std::string_view goodbye) {
     if (replays_.ending_from >= replays_.readers.size()) replays_.ending_from = 0;
     const ReplayingReader& reader = replays_.readers[replays_.ending_from];
     if (reader.is_used && !reader.is_ending) {
-      EndReplay(static_cast<uint32_t>(replays_.ending_from), goodbye);
+      EndReplay(static_cast<uint32_t>(replays_.ending_from), goodbye, Disconnect::kDraining);
       ++ended;
     }
     ++replays_.ending_from;

@@ -34,6 +34,8 @@
 #include "base/slot_array.h"
 #include "delivery/channel.h"
 #include "delivery/counters.h"
+#include "delivery/ledger.h"
+#include "delivery/owed.h"
 #include "delivery/replay.h"
 #include "delivery/topic_index.h"
 #include "event/subscription.h"
@@ -76,7 +78,7 @@ class ReaderEvents {
 class Delivery {
  public:
   Delivery(const DeliveryLimits& limits, Engine& engine, DeliveryCounters& counters,
-           ReaderEvents& events, const ReplaySource& source = {});
+           ReaderEvents& events, const ReplaySource& source = {}, LedgerPart* ledger = nullptr);
   ~Delivery();
 
   // The connection reads what is wanted of the events after the newest one that Append took;
@@ -89,9 +91,10 @@ class Delivery {
   void Replay(ConnectionId connection, const Subscription& subscription, std::string_view opening,
               Start start);
   // The connection is gone. False if it is no reader here.
-  bool Detach(ConnectionId connection);
+  bool Detach(ConnectionId connection, Disconnect reason = Disconnect::kPeerClosed);
   // The reader gets what is in the log now, then `goodbye`, and is then reported as ended.
-  void End(ConnectionId connection, std::string_view goodbye);
+  void End(ConnectionId connection, std::string_view goodbye,
+           Disconnect reason = Disconnect::kDraining);
   // Ends up to `readers_max` readers that are not ending yet, whichever; returns how many.
   size_t EndSome(size_t readers_max, std::string_view goodbye);
   void OnWritable(ConnectionId connection);
@@ -99,6 +102,8 @@ class Delivery {
   // when to ask again.
   int64_t HeartbeatDue(ConnectionId connection, int64_t now_ns);
 
+  // The newest event that is appended to all channels that want it, and matched so.
+  uint64_t matched_sequence() const { return event_.held == nullptr ? newest_ : newest_ - 1; }
   // Goes on with the event that is half appended, as far as this turn may. True if there is none
   // left over and room for another.
   bool ContinueAppend();
@@ -148,6 +153,7 @@ class Delivery {
     bool is_waiting = false;  // for its socket
     bool is_ending = false;
     bool is_used = false;
+    Disconnect ending_reason = Disconnect::kDraining;
     std::string aside;
     size_t aside_sent = 0;
     uint64_t aside_at = 0;  // the aside goes when the cursor is at this offset of the log
@@ -181,7 +187,7 @@ class Delivery {
   uint32_t FindOrMake(const Subscription& subscription);
   void Match(const Frame& frame);
   void AppendTo(uint32_t number);
-  void AppendBeforeAttach(uint32_t number, const Subscription& subscription);
+  void AppendNow(uint32_t number, const Subscription& subscription);
   bool HasRoom();
   void Enqueue(uint32_t number);
   void AfterLeave(uint32_t number);
@@ -197,7 +203,7 @@ class Delivery {
   void FreeBlocked(uint32_t index);
   void MakeReady(uint32_t index);
   void Unblock(uint32_t index);
-  void EndBlocked(uint32_t index, std::string_view goodbye);
+  void EndBlocked(uint32_t index, std::string_view goodbye, Disconnect reason);
 
   // Replaying readers.
   void SendReplays(int64_t now_ns);
@@ -215,7 +221,14 @@ class Delivery {
   void TakeAheadReplays();
   void AttachReplayed(uint32_t index);
   void FreeReplay(uint32_t index);
-  void EndReplay(uint32_t index, std::string_view goodbye);
+  void EndReplay(uint32_t index, std::string_view goodbye, Disconnect reason);
+  void Owe(uint32_t index);
+  void OweLate(uint64_t sequence);
+  void CountReplayed(ReplayingReader* reader, uint32_t first_mark);
+  void CountPassed(const ReplayingReader& reader, const Chunk& chunk, uint64_t after,
+                   uint64_t through);
+  void CountRest(ReplayingReader* reader);
+  void CountLost(const ReplayingReader& reader, Disconnect reason);
   void OnReplayWritable(uint32_t index);
   void CheckReplays(int64_t now_ns);
 
@@ -233,6 +246,7 @@ class Delivery {
                  int64_t now_ns);
   void SettleFailures(int64_t now_ns);
   void SettleSwept(int64_t now_ns);
+  void CountLost(const Cursor& cursor, Disconnect reason);
   void RecordDeliveries(const Cursor& from, size_t bytes, uint64_t readers, int64_t now_ns);
 
   void CheckBlocked(uint32_t index, uint64_t* furthest, int64_t now_ns);
@@ -282,6 +296,8 @@ class Delivery {
   const Epoch* const epoch_;
   uint64_t newest_;  // the sequence of the newest event taken from the ring
   Replays replays_;
+  LedgerPart* const ledger_;  // null: no accounts are kept
+  Owed owed_;
   uint64_t lag_checked_bytes_ = 0;
   uint64_t lag_checked_events_ = 0;
   int64_t lag_checked_ns_ = 0;

@@ -116,7 +116,7 @@ void Delivery::AfterBlockedSend(uint32_t index, size_t offered, int32_t result, 
     MakeReady(index);
   } else if (reader.is_ending) {
     const ConnectionId connection = reader.connection;
-    Detach(connection);
+    Detach(connection, reader.ending_reason);
     events_.OnEnded(connection);
   } else if (channels_[reader.channel]->log().IsAtTail(reader.cursor)) {
     Unblock(index);
@@ -127,8 +127,20 @@ void Delivery::AfterBlockedSend(uint32_t index, size_t offered, int32_t result, 
 
 void Delivery::DropBlocked(uint32_t index, Disconnect reason) {
   const ConnectionId connection = blocked_[index].connection;
-  Detach(connection);
+  Detach(connection, reason);
   events_.OnDropped(connection, reason);
+}
+
+// Of a reader that goes: what it was still to get. As long as its lag, which is bounded.
+void Delivery::CountLost(const Cursor& cursor, Disconnect reason) {
+  if (ledger_ == nullptr) return;
+  uint32_t mark = cursor.mark;
+  for (const Segment* segment = cursor.segment; segment != nullptr; segment = segment->next) {
+    for (; mark < segment->mark_count; ++mark) {
+      ledger_->AddLost(ledger_->Widen(segment->mark(mark).sequence), LossBy(reason), 1);
+    }
+    mark = 0;
+  }
 }
 
 // What was drained is the most by which any reader's lag can have grown, whatever the channels.

@@ -47,6 +47,7 @@ void Delivery::Replay(ConnectionId connection, const Subscription& subscription,
   reader.values = std::move(start.values);
   reader.aside.assign(opening);
   reader.is_used = true;
+  if (ledger_ != nullptr) Owe(index);
   places_.At(connection.slot) = {0, (index | kReplayBit) + 1};
   ListReplay(index);
   counters_.replays.Add();
@@ -60,10 +61,91 @@ void Delivery::FreeReplay(uint32_t index) {
   if (reader.is_waiting) counters_.blocked_readers.Subtract();
   if (reader.is_ending) --replays_.ending_count;
   const bool is_listed = reader.is_listed;
+  const uint32_t channel = reader.channel;
+  const bool was_last = reader.is_owed && !owed_.RemoveReader(channel);
   reader = ReplayingReader();
   reader.is_listed = is_listed;
+  if (was_last && channels_[channel]->readers() == 0) AfterLeave(channel);
   counters_.replaying.Set(--replays_.count);
   if (!is_listed) replays_.free.push_back(index);
+}
+
+// From the next event on it is a subscriber of its channel, as those who read the log.
+void Delivery::Owe(uint32_t index) {
+  ReplayingReader& reader = replays_.readers[index];
+  if (reader.after > newest_) return replays_.unowed.push_back(index);
+  reader.channel = FindOrMake(reader.subscription);
+  if (event_.held != nullptr) AppendNow(reader.channel, reader.subscription);
+  reader.joined = newest_;
+  reader.is_owed = true;
+  owed_.AddReader(reader.channel);
+}
+
+// Before the event is matched: it is the first that some of those who are ahead have not had.
+void Delivery::OweLate(uint64_t sequence) {
+  std::erase_if(replays_.unowed, [&](uint32_t index) {
+    ReplayingReader& reader = replays_.readers[index];
+    if (!reader.is_used || reader.is_owed) return true;
+    if (reader.after >= sequence) return false;
+    reader.channel = FindOrMake(reader.subscription);
+    reader.joined = sequence - 1;
+    reader.is_owed = true;
+    owed_.AddReader(reader.channel);
+    return true;
+  });
+}
+
+// The events that it has finished since `first_mark`, of its chunk.
+void Delivery::CountReplayed(ReplayingReader* reader, uint32_t first_mark) {
+  if (ledger_ == nullptr) return;
+  for (uint32_t i = first_mark; i < reader->mark; ++i) {
+    const uint64_t sequence = reader->chunk->marks[i].sequence;
+    if (reader->is_owed && sequence > reader->joined) {
+      ledger_->AddHanded(sequence, 1, engine_.Now());
+    } else {
+      ledger_->AddReplayed(sequence, 1);
+    }
+  }
+}
+
+// It has passed from `after` to `through` by this chunk: what was owed to it there and is not in
+// the chunk is gone.
+void Delivery::CountPassed(const ReplayingReader& reader, const Chunk& chunk, uint64_t after,
+                           uint64_t through) {
+  after = std::max(after, reader.joined);
+  if (!reader.is_owed || reader.is_values || chunk.evicted <= after) return;
+  owed_.ForEach(reader.channel, after, through, [&](uint64_t sequence) {
+    const auto at = std::lower_bound(
+        chunk.marks.begin(), chunk.marks.end(), sequence,
+        [](const ChunkMark& mark, uint64_t wanted) { return mark.sequence < wanted; });
+    if (at != chunk.marks.end() && at->sequence == sequence) return;
+    ledger_->AddLost(sequence, Loss::kEvicted, 1);
+  });
+}
+
+// The rest of an event whose chunk was let go has been sent.
+void Delivery::CountRest(ReplayingReader* reader) {
+  const uint64_t sequence = std::exchange(reader->rest_of, 0);
+  counters_.deliveries.Add();
+  counters_.replayed.Add();
+  if (ledger_ == nullptr) return;
+  if (reader->is_owed && sequence > reader->joined) {
+    ledger_->AddHanded(sequence, 1, engine_.Now());
+  } else {
+    ledger_->AddReplayed(sequence, 1);
+  }
+}
+
+// Of a reader that goes: what it was still to get.
+void Delivery::CountLost(const ReplayingReader& reader, Disconnect reason) {
+  if (!reader.is_owed) return;
+  // It may have had from the history what its channel is only now to be matched with.
+  if (event_.held != nullptr) AppendNow(reader.channel, reader.subscription);
+  const uint64_t had = reader.had_through();
+  if (reader.chunk != nullptr) CountPassed(reader, *reader.chunk, reader.after, had);
+  owed_.ForEach(reader.channel, std::max(had, reader.joined), UINT64_MAX, [&](uint64_t sequence) {
+    ledger_->AddLost(sequence, LossBy(reason), 1);
+  });
 }
 
 void Delivery::ListReplay(uint32_t index) {
@@ -77,12 +159,13 @@ void Delivery::OnReplayWritable(uint32_t index) {
   ListReplay(index);
 }
 
-void Delivery::EndReplay(uint32_t index, std::string_view goodbye) {
+void Delivery::EndReplay(uint32_t index, std::string_view goodbye, Disconnect reason) {
   ReplayingReader& reader = replays_.readers[index];
   if (reader.is_ending) return;
   // Behind the event that it is in, or behind an aside that is still to be sent.
   if (!reader.has_aside()) reader.aside_at = reader.FrameEnd();
   reader.is_ending = true;
+  reader.ending_reason = reason;
   ++replays_.ending_count;
   reader.aside.append(goodbye);
   if (!reader.is_waiting) ListReplay(index);
@@ -195,6 +278,7 @@ bool Delivery::PrepareReplay(uint32_t index) {
   if (reader.has_aside() || reader.sent < reader.chunk_end()) return true;
   SLUICE_DCHECK(!reader.is_ending);
   if (reader.chunk != nullptr) {
+    CountPassed(reader, *reader.chunk, reader.after, reader.chunk->last);
     if (!reader.is_values) reader.after = reader.chunk->last;
     reader.SetChunk(nullptr);
   }
@@ -241,6 +325,7 @@ bool Delivery::ReadNextChunk(ReplayingReader* reader) {
   counters_.readings.Set(replays_.chunks->misses());
   if (reader->chunk->evicted > reader->told) TellReplayGap(reader);
   if (!reader->chunk->bytes.empty() || reader->has_aside()) return true;
+  CountPassed(*reader, *reader->chunk, reader->after, reader->chunk->last);
   reader->after = reader->chunk->last;
   reader->SetChunk(nullptr);
   return false;
@@ -269,7 +354,9 @@ void Delivery::ConsumeReplay(ReplayingReader* reader, size_t bytes) {
   const auto take_chunk = [&] {
     const size_t of_chunk = std::min(bytes, reader->chunk_end() - reader->sent);
     if (of_chunk == 0) return;
+    const uint32_t first = reader->mark;
     finished += reader->Advance(of_chunk);
+    CountReplayed(reader, first);
     bytes -= of_chunk;
   };
   take_chunk();
@@ -277,6 +364,7 @@ void Delivery::ConsumeReplay(ReplayingReader* reader, size_t bytes) {
     const size_t of_aside = std::min(bytes, reader->aside.size() - reader->aside_sent);
     reader->aside_sent += of_aside;
     bytes -= of_aside;
+    if (reader->rest_of != 0 && reader->aside_sent >= reader->rest_bytes) CountRest(reader);
     if (!reader->has_aside()) {
       reader->aside.clear();
       reader->aside_sent = 0;
@@ -291,7 +379,7 @@ void Delivery::AfterReplaySend(uint32_t index, size_t offered, int32_t result, i
   ReplayingReader& reader = replays_.readers[index];
   const ConnectionId connection = reader.connection;
   if (result < 0 && result != -EAGAIN) {
-    Detach(connection);
+    Detach(connection, ReasonOf(-result));
     events_.OnDropped(connection, ReasonOf(-result));
     return;
   }
@@ -305,7 +393,7 @@ void Delivery::AfterReplaySend(uint32_t index, size_t offered, int32_t result, i
     return;
   }
   if (reader.is_ending && !reader.has_aside()) {
-    Detach(connection);
+    Detach(connection, reader.ending_reason);
     events_.OnEnded(connection);
     return;
   }
@@ -323,10 +411,11 @@ void Delivery::AfterReplaySend(uint32_t index, size_t offered, int32_t result, i
 void Delivery::AttachReplayed(uint32_t index) {
   const ReplayingReader& reader = replays_.readers[index];
   const ConnectionId connection = reader.connection;
-  const Subscription subscription = reader.subscription;
+  const uint32_t number = FindOrMake(reader.subscription);
+  if (reader.chunk != nullptr) CountPassed(reader, *reader.chunk, reader.after, reader.chunk->last);
+  // Matched as a replaying reader, which it is until now.
+  if (event_.held != nullptr) AppendNow(number, Subscription(reader.subscription));
   FreeReplay(index);
-  const uint32_t number = FindOrMake(subscription);
-  if (event_.held != nullptr) AppendBeforeAttach(number, subscription);
   AddFlowing(number, channels_[number]->log().Attach(), connection);
 }
 
@@ -338,13 +427,18 @@ void Delivery::CheckReplays(int64_t now_ns) {
     if (now_ns - reader.waiting_since_ns > limits_.lag_age_max_ns) {
       const ConnectionId connection = reader.connection;
       const bool is_ending = reader.is_ending;
-      Detach(connection);
-      events_.OnDropped(connection, is_ending ? Disconnect::kAsideTimeout : Disconnect::kLagAge);
+      const Disconnect reason = is_ending ? Disconnect::kAsideTimeout : Disconnect::kLagAge;
+      Detach(connection, reason);
+      events_.OnDropped(connection, reason);
       continue;
     }
     if (reader.chunk == nullptr || reader.is_values) continue;
     held += reader.chunk_bytes() / static_cast<uint64_t>(reader.chunk.use_count());
-    if (held > limits_.replay_held_bytes_max) reader.LetGo();
+    if (held <= limits_.replay_held_bytes_max) continue;
+    const std::shared_ptr<const Chunk> chunk = reader.chunk;
+    const uint64_t after = reader.after;
+    reader.LetGo();
+    CountPassed(reader, *chunk, after, reader.after);
   }
 }
 

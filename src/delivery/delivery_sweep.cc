@@ -159,7 +159,11 @@ void Delivery::RecordDeliveries(const Cursor& from, size_t bytes, uint64_t reade
   uint64_t end = uint64_t{from.offset} + bytes;
   for (uint32_t mark = from.mark; segment != nullptr; segment = segment->next, mark = 0) {
     for (; mark < segment->mark_count && segment->mark(mark).end <= end; ++mark, ++finished) {
-      counters_.delivery_ns.Record(now_ns - segment->mark(mark).published_ns, readers);
+      const FrameMark& finished_mark = segment->mark(mark);
+      counters_.delivery_ns.Record(now_ns - finished_mark.published_ns, readers);
+      if (ledger_ == nullptr) continue;
+      ledger_->AddHanded(ledger_->Widen(finished_mark.sequence), static_cast<uint32_t>(readers),
+                         now_ns);
     }
     if (end <= segment->bytes) break;
     end -= segment->bytes;

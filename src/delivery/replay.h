@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/fifo.h"
+#include "base/reason.h"
 #include "engine/engine.h"
 #include "event/subscription.h"
 #include "history/chunk_cache.h"
@@ -36,6 +37,14 @@ struct ReplayingReader {
   size_t sent = 0;                     // of its bytes
   uint32_t mark = 0;                   // the first event not wholly sent
   bool is_values = false;              // the chunk is of values: `after` stays, it is not let go
+  // Of the accounts (ledger.h): events after `joined` are owed to it, in this channel.
+  bool is_owed = false;
+  uint32_t channel = 0;
+  uint64_t joined = 0;
+  uint64_t rest_of = 0;   // the event whose rest the aside begins with; 0: none
+  size_t rest_bytes = 0;  // of the aside
+  Disconnect ending_reason = Disconnect::kDraining;
+
   std::string aside;
   size_t aside_sent = 0;
   size_t aside_at = 0;  // the aside goes when so much of the chunk is sent
@@ -56,6 +65,11 @@ struct ReplayingReader {
     const size_t begin = mark == 0 ? 0 : chunk->marks[mark - 1].end;
     return sent == begin ? sent : chunk->marks[mark].end;
   }
+  // It has had all up to here that it was to have.
+  uint64_t had_through() const {
+    if (rest_of != 0) return rest_of - 1;
+    return chunk == nullptr || is_values || mark == 0 ? after : chunk->marks[mark - 1].sequence;
+  }
   // Returns how many events that finishes.
   uint64_t Advance(size_t bytes) {
     sent += bytes;
@@ -74,6 +88,10 @@ struct ReplayingReader {
     const std::string rest = chunk->bytes.substr(sent, end - sent);
     if (end != sent) ++mark;
     if (mark != 0) after = chunk->marks[mark - 1].sequence;
+    if (!rest.empty()) {
+      rest_of = after;
+      rest_bytes = rest.size();
+    }
     aside = rest + aside.substr(aside_sent);
     aside_sent = 0;
     SetChunk(nullptr);
@@ -89,6 +107,7 @@ struct Replays {
   size_t ending_from = 0;              // those before it were ending when last ended
   Fifo<uint32_t> ready;                // have something to be sent
   std::vector<uint32_t> active;        // go before those: they stay with it until they have all
+  std::vector<uint32_t> unowed;        // begin after an event that is to come: nothing is owed yet
   std::vector<uint32_t> ahead;         // begin after what the shard has drained
   std::unique_ptr<ChunkCache> chunks;  // null: there is no history
 

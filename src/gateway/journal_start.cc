@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "http/publish_ack.h"
 #include "journal/record.h"
 
 namespace sluice {
@@ -47,7 +48,9 @@ void Restore(const JournalRecord& record, int64_t now_ns, SharedHistory& history
 JournalOptions JournalOptionsOf(const Options& options, const HistoryLimits& limits) {
   JournalOptions journal;
   journal.directory = options.journal_directory;
-  journal.syncs_each_group = false;
+  // Where all publishes wait for it; one that asks for it itself has the next interval's.
+  const auto ack = http::ParsePublishAck(options.publish_ack);
+  journal.syncs_each_group = ack && ack->durability == http::PublishAck::Durability::kSynced;
   journal.sync_interval_ns = options.journal_sync_interval_ms * kNsPerMs;
   journal.queue_bytes_max = options.journal_queue_bytes_max;
   journal.retention = {

@@ -68,6 +68,14 @@ constexpr OptionSpec kTable[] = {
      "Without a key file, whether to take publishes from programs on this host (a loopback peer, "
      "not through a proxy).",
      "", "keyless-publish"},
+    {"publish.ack", &O::publish_ack, U::kText, 0, 0, "",
+     "What a publish's 200 waits for: memory (its place in the order), written or synced (the "
+     "journal), and matched (every shard has counted its subscribers), comma separated; a request "
+     "may ask otherwise with ?ack=.",
+     "", "ack"},
+    {"publish.ack_timeout", &O::publish_ack_timeout_ms, U::kDuration, 10, kHour, "",
+     "How long a publish's reply waits for that.",
+     "503 ack_timeout: the event was accepted, the acknowledgement was not had", ""},
     {"publish.idempotency_window", &O::idempotency_window_ms, U::kDuration, kSecond, kDay, "",
      "How long a publish that is sent again with its Idempotency-Key gets the first answer and "
      "publishes nothing.",
@@ -80,6 +88,11 @@ constexpr OptionSpec kTable[] = {
      "Topics and patterns that one stream may ask for.", "400 invalid_topic", ""},
     {"topics.per_event_max", &O::topics_per_event_max, U::kCount, 1, 256, "",
      "Topics that one event may go to.", "400 invalid_topic", ""},
+
+    {"ledger.events_max", &O::ledger_events_max, U::kCount, 2, 1 << 24, "",
+     "The newest events of which /deliveries/ID tells what became of them, at least what twice the "
+     "ring holds; rounded up to a power of two, 40 bytes each a shard.",
+     "older ones are 404 ledger_forgotten", ""},
 
     {"event.frame_bytes_max", &O::frame_bytes_max, U::kBytes, 256, 1 * kGiB, "",
      "An encoded event; each line end in the data costs 7 bytes.", "413 frame_too_large", ""},

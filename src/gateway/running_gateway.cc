@@ -161,6 +161,11 @@ Status RunningGateway::Listen() {
 Status RunningGateway::OpenJournal() {
   if (options_.journal_directory.empty()) return Status::Ok();
   JournalOptions options = JournalOptionsOf(options_, HistoryLimitsOf(options_));
+  options.on_progress = [this] {
+    // Acquire, pairs with the release in CreateShards.
+    AckBoard* const acks = told_by_journal_.load(std::memory_order_acquire);
+    if (acks != nullptr) acks->OnJournalProgress();
+  };
   if (change_journal_) change_journal_(&options);
   const Status status = Journal::Open(options, &recovery_, &journal_);
   if (status.ok()) epoch_ = Epoch(recovery_.epoch);
@@ -185,6 +190,11 @@ Status RunningGateway::CreateShards() {
       if (!unread.empty()) start_warnings_.push_back(unread);
     }
   }
+  ledger_ = std::make_unique<Ledger>(
+      plan_.shards, LedgerEventsFor(options_.ring_events_max, options_.drain_events_max,
+                                    options_.ledger_events_max));
+  acks_ = std::make_unique<AckBoard>(*ring_, plan_.shards);
+  told_by_journal_.store(acks_.get(), std::memory_order_release);
   const ShardShared shared{.options = options_,
                            .epoch = epoch_,
                            .keys = keys_,
@@ -194,7 +204,9 @@ Status RunningGateway::CreateShards() {
                            .idempotency = &idempotency_,
                            .history = history_.get(),
                            .journal = journal_.get(),
-                           .journal_feed = journal_feed_.get()};
+                           .journal_feed = journal_feed_.get(),
+                           .ledger = ledger_.get(),
+                           .acks = acks_.get()};
   for (uint32_t i = 0; i < plan_.shards; ++i) {
     std::unique_ptr<Engine> engine;
     Status status = CreateEngine(plan_.engine, EngineOptionsOf(options_), &engine);

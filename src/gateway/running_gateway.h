@@ -72,6 +72,10 @@ class RunningGateway : public Gateway, private http::Reports {
   mutable IdempotencyTable idempotency_;
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<SharedHistory> history_;  // null: none is kept
+  std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<AckBoard> acks_;
+  // atomic: the journal's thread tells it of progress, perhaps before there is one
+  std::atomic<AckBoard*> told_by_journal_{nullptr};
   std::function<void(JournalOptions*)> change_journal_;
   JournalRecovery recovery_;
   std::unique_ptr<Journal> journal_;  // null: none is kept

@@ -9,6 +9,7 @@
 #include "event/event.h"
 #include "event/topic.h"
 #include "gateway/option_value.h"
+#include "http/publish_ack.h"
 
 namespace sluice {
 namespace {
@@ -77,6 +78,19 @@ Status ValidateTimes(const Options& o) {
                   FormatDuration(closing_ms) + "), or streams are cut without a goodbye; raise it");
   }
   return Status::Ok();
+}
+
+Status ValidateAck(const Options& o) {
+  const auto ack = http::ParsePublishAck(o.publish_ack);
+  if (ack && ack->needs_journal() && o.journal_directory.empty()) {
+    return Broken("publish.ack (" + o.publish_ack +
+                  ") waits for a journal, and there is none; name its directory "
+                  "(journal.directory), or write memory");
+  }
+  if (ack) return Status::Ok();
+  return Broken("publish.ack: \"" + o.publish_ack +
+                "\" is no acknowledgement; write memory, written or synced, and perhaps matched, "
+                "such as synced,matched");
 }
 
 Status ValidateAddresses(const Options& o) {
@@ -186,8 +200,9 @@ Status ValidateWords(const Options& o) {
 }  // namespace
 
 Status Validate(const Options& options) {
-  for (const auto& validate : {ValidateBounds, ValidateTimes, ValidateAddresses, ValidatePaths,
-                               ValidateOrigins, ValidateHistory, ValidateJournal, ValidateWords}) {
+  for (const auto& validate :
+       {ValidateBounds, ValidateTimes, ValidateAck, ValidateAddresses, ValidatePaths,
+        ValidateOrigins, ValidateHistory, ValidateJournal, ValidateWords}) {
     if (Status s = validate(options); !s.ok()) return s;
   }
   return Status::Ok();

@@ -137,15 +137,15 @@ Outcome AnswerFault(Site& site, const Exchange& exchange, const Fault& fault, in
 }
 
 Outcome Answer(Site& site, const Exchange& exchange, std::string_view body, int64_t now_ns,
-               std::string* out) {
+               std::string* out, DeferredReply* deferred) {
   if (exchange.fault) return AnswerFault(site, exchange, *exchange.fault, now_ns, out);
   if (exchange.is_options) return AnswerOptions(site, exchange, now_ns, out);
   switch (exchange.route.kind) {
     case RouteKind::kBroadcast:
     case RouteKind::kPublish:
-      return AnswerPublish(site, exchange, body, now_ns, out);
+      return AnswerPublish(site, exchange, body, now_ns, out, deferred);
     case RouteKind::kPublishEvents:
-      return AnswerPublishEvents(site, exchange, body, now_ns, out);
+      return AnswerPublishEvents(site, exchange, body, now_ns, out, deferred);
     case RouteKind::kStream:
       return AnswerStream(site, exchange, now_ns, out);
     case RouteKind::kStats:

@@ -41,14 +41,29 @@ struct Exchange {
   std::optional<Fault> fault;  // known before the body: the body is then read over
 };
 
-enum class Outcome : uint8_t { kKeep, kClose, kStream };
+enum class Outcome : uint8_t {
+  kKeep,
+  kClose,
+  kStream,
+  kWaits,  // nothing is answered yet: AnswerDeferred is to be called, until it is
+};
+
+// The reply to a publish that was accepted and waits for its acknowledgement.
+struct DeferredReply {
+  AckWait wait;
+  std::string data;  // the envelope's, as far as it is known, without its closing brace
+  bool is_array = false;
+  bool is_replayed = false;
+};
 
 // Overwrites `exchange`.
 void Decide(Site& site, const PeerFacts& peer, const RequestHead& head, Exchange* exchange);
 
-// Appends the reply to a request whose body is whole.
+// Appends the reply to a request whose body is whole; one that has to wait is in `*deferred`.
 Outcome Answer(Site& site, const Exchange& exchange, std::string_view body, int64_t now_ns,
-               std::string* out);
+               std::string* out, DeferredReply* deferred);
+Outcome AnswerDeferred(Site& site, const Exchange& exchange, const DeferredReply& deferred,
+                       int64_t now_ns, std::string* out);
 
 // Appends the reply of a fault that came after Decide, or without one.
 Outcome AnswerFault(Site& site, const Exchange& exchange, const Fault& fault, int64_t now_ns,

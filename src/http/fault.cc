@@ -64,6 +64,10 @@ std::string_view Explanation(Refusal refusal) {
       return "these events are too many for one publish";
     case Refusal::kJournalUnavailable:
       return "the journal cannot keep events now, come back in a moment";
+    case Refusal::kAckTimeout:
+      return "accepted, but not acknowledged in time";
+    case Refusal::kAckLost:
+      return "accepted, but not kept by the journal";
   }
   return "refused";
 }

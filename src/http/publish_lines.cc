@@ -30,10 +30,11 @@ void PublishLines::Begin(bool is_chunked_reply) {
   scanned_ = 0;
   pending_ = std::string();
   sum_ = Sum{};
+  waiting_.reset();
 }
 
-PublishLines::Progress PublishLines::Run(Site& site, const Exchange& exchange, bool is_end,
-                                         std::string* replies, size_t taken) {
+PublishLines::Progress PublishLines::Run(Site& site, const Exchange& exchange, int64_t now_ns,
+                                         bool is_end, std::string* replies, size_t taken) {
   const uint64_t line_bytes_max = site.options().body_bytes_max;
   const std::string_view all = pending_;
   size_t begin = 0;
@@ -41,6 +42,10 @@ PublishLines::Progress PublishLines::Run(Site& site, const Exchange& exchange, b
   while (begin < all.size()) {
     if (!is_lagging_ && replies->size() - taken > kRepliesBytesMax) {
       progress = Progress::kPaused;
+      break;
+    }
+    if (has_waiting() && waiting_->size() >= kWaitingMax) {
+      progress = Progress::kWaits;
       break;
     }
     const size_t found = all.find('\n', begin + scanned_);
@@ -63,7 +68,7 @@ PublishLines::Progress PublishLines::Run(Site& site, const Exchange& exchange, b
     }
     if (!drops_line_ && !IsBlank(line)) {
       ++line_;
-      progress = PublishLine(site, exchange, line, replies, taken);
+      progress = PublishLine(site, exchange, now_ns, line, replies, taken);
       if (progress != Progress::kAll) {
         --line_;
         break;
@@ -82,12 +87,15 @@ PublishLines::Progress PublishLines::Run(Site& site, const Exchange& exchange, b
 }
 
 PublishLines::Progress PublishLines::PublishLine(Site& site, const Exchange& exchange,
-                                                 std::string_view line, std::string* replies,
-                                                 size_t taken) {
+                                                 int64_t now_ns, std::string_view line,
+                                                 std::string* replies, size_t taken) {
   EventReader& reader = site.event_reader();
   const PublishOnce once = exchange.publish.once();
-  if (const auto fault = reader.Read(
-          line, {.takes_array = false, .needs_ids = once.by == PublishOnce::By::kEventIds})) {
+  auto fault = reader.Read(
+      line, {.takes_array = false, .needs_ids = once.by == PublishOnce::By::kEventIds});
+  const PublishAck ack = AckOf(site, exchange);
+  if (!fault) fault = CheckAck(site, ack);
+  if (fault) {
     Refuse(site, *fault, replies, taken);
     return Progress::kAll;
   }
@@ -106,38 +114,107 @@ PublishLines::Progress PublishLines::PublishLine(Site& site, const Exchange& exc
     return Progress::kAll;
   }
   CountPublish(site, 1, result, line.size());
-  if (sums_up(*replies, taken)) {
-    site.counters().replies_summed_total.Add();
-    ++sum_.accepted;
-    sum_.line = line_;
-    sum_.subscribers = result.subscribers;
-    sum_.id.clear();
-    AppendEventId(&sum_.id, publisher.epoch(), event, result.first_sequence);
+  LineReply& reply = NextReply();
+  reply.subscribers = result.subscribers;
+  reply.is_replayed = result.replays != 0;
+  AppendEventId(&reply.id, publisher.epoch(), event, result.first_sequence);
+  if (!ack.waits()) {
+    Tell(site, reply, replies, taken);
     return Progress::kAll;
   }
-  TellSum(replies);
-  reply_.clear();
-  AppendPublished(&reply_, publisher.epoch(), event, result);
-  reply_.append(result.replays != 0 ? ",\"replayed\":true}\n" : "}\n");
-  Reply(reply_, replies);
+  reply.wait = WaitFor(ack, once.by, 1, result, site.AckUntilNs(now_ns));
+  if (has_waiting() || !TellIfHad(site, now_ns, &reply, replies, taken)) {
+    site.counters().ack_waits_total.Add();
+    Wait(&reply);
+  }
   return Progress::kAll;
+}
+
+// Memory that is used again, for those that need not wait.
+PublishLines::LineReply& PublishLines::NextReply() {
+  next_.line = line_;
+  next_.fault.reset();
+  next_.id.clear();
+  next_.matched.reset();
+  next_.wait.ack = {};
+  return next_;
+}
+
+void PublishLines::Wait(LineReply* reply) {
+  if (waiting_ == nullptr) waiting_ = std::make_unique<std::deque<LineReply>>();
+  waiting_->push_back(std::move(*reply));
+}
+
+void PublishLines::TellWaiting(Site& site, int64_t now_ns, std::string* replies, size_t taken) {
+  while (has_waiting() && TellIfHad(site, now_ns, &waiting_->front(), replies, taken)) {
+    waiting_->pop_front();
+  }
+}
+
+// False if it has to wait on.
+bool PublishLines::TellIfHad(Site& site, int64_t now_ns, LineReply* reply, std::string* replies,
+                             size_t taken) {
+  if (!reply->fault) {
+    const AckResult result = AskAck(*site.services().publisher, reply->wait, now_ns, &matched_);
+    if (result.is_pending) return false;
+    if (!matched_.empty()) reply->matched = matched_.front();
+    if (result.fault) {
+      reply->fault = result.fault;
+      site.counters().refusals(result.fault->refusal).Add();
+    }
+  }
+  Tell(site, *reply, replies, taken);
+  return true;
 }
 
 void PublishLines::Refuse(Site& site, const Fault& fault, std::string* replies, size_t taken) {
   site.counters().refusals(fault.refusal).Add();
-  if (sums_up(*replies, taken)) {
-    site.counters().replies_summed_total.Add();
+  LineReply& reply = NextReply();
+  reply.fault = fault;
+  if (has_waiting()) return Wait(&reply);
+  Tell(site, reply, replies, taken);
+}
+
+void PublishLines::Add(const LineReply& reply) {
+  sum_.line = reply.line;
+  if (reply.fault) {
     ++sum_.refused;
-    sum_.line = line_;
-    if (!sum_.first_fault) sum_.first_fault = fault;
-    if (sum_.refusals.size() < kRefusalsNamedMax) sum_.refusals.emplace_back(line_, fault.refusal);
+    if (!sum_.first_fault) sum_.first_fault = reply.fault;
+    if (sum_.refusals.size() < kRefusalsNamedMax) {
+      sum_.refusals.emplace_back(reply.line, reply.fault->refusal);
+    }
     return;
   }
+  ++sum_.accepted;
+  sum_.subscribers = reply.subscribers;
+  if (reply.matched) sum_.matched = sum_.matched.value_or(0) + *reply.matched;
+  sum_.id = reply.id;
+}
+
+void PublishLines::Tell(Site& site, const LineReply& reply, std::string* replies, size_t taken) {
+  if (sums_up(*replies, taken)) {
+    site.counters().replies_summed_total.Add();
+    return Add(reply);
+  }
   TellSum(replies);
+  const bool is_accepted = !reply.id.empty();
+  data_.clear();
+  if (is_accepted) {
+    data_.append("{\"id\":\"").append(reply.id).append("\"");
+    AppendMember(&data_, "subscribers", reply.subscribers);
+    if (!reply.fault && reply.wait.ack.matched) AppendMatched(&data_, {reply.matched}, false);
+    data_.append("}");
+  }
   reply_.clear();
-  AppendFaultEnvelope(&reply_, fault);
+  if (!reply.fault) {
+    reply_.append(kAcceptedHead).append(data_);
+    reply_.append(reply.is_replayed ? ",\"replayed\":true}\n" : "}\n");
+    return Reply(reply_, replies);
+  }
+  AppendFaultEnvelope(&reply_, *reply.fault);
   reply_.pop_back();
-  AppendMember(&reply_, "line", line_);
+  if (is_accepted) reply_.append(",\"data\":").append(data_);
+  AppendMember(&reply_, "line", reply.line);
   Reply(reply_.append("}\n"), replies);
 }
 
@@ -158,6 +235,7 @@ void PublishLines::TellSum(std::string* replies) {
     reply_.append("\"").append(sum_.id).append("\"");  // escaped already
   }
   AppendMember(&reply_, "subscribers", sum_.subscribers);
+  if (sum_.matched) AppendMember(&reply_, "matched", *sum_.matched);
   AppendMember(&reply_, "accepted", sum_.accepted);
   AppendMember(&reply_, "refused", sum_.refused);
   AppendMember(&reply_, "line", sum_.line);
@@ -180,6 +258,7 @@ void PublishLines::End(Site& site, const std::optional<Fault>& fault, std::strin
   }
   if (is_chunked_reply_) replies->append("0\r\n\r\n");
   pending_ = std::string();
+  waiting_.reset();
 }
 
 void PublishLines::Reply(std::string_view line, std::string* replies) {

@@ -39,16 +39,16 @@ class QueryReader {
   }
 
  private:
-  enum Field : uint8_t { kEvent, kId, kRetry, kKey, kIdempotent, kFieldCount };
-  static constexpr std::array<std::string_view, kFieldCount> kNames = {"event", "id", "retry",
-                                                                       "key", "idempotent"};
+  enum Field : uint8_t { kEvent, kId, kRetry, kKey, kIdempotent, kAck, kFieldCount };
+  static constexpr std::array<std::string_view, kFieldCount> kNames = {
+      "event", "id", "retry", "key", "idempotent", "ack"};
 
   std::optional<Fault> Take(std::string_view name, std::string_view value) {
     if (name == "topic") return TakeTopicOfQuery(value);
     const auto at = std::find(kNames.begin(), kNames.end(), name);
     if (at == kNames.end()) return std::nullopt;
     const auto field = static_cast<Field>(at - kNames.begin());
-    if (form_ == PublishForm::kEvents && field != kIdempotent) {
+    if (form_ == PublishForm::kEvents && field != kIdempotent && field != kAck) {
       return Wrong("POST /publish takes " + std::string(name) +
                    " in each event's JSON, not in the query");
     }
@@ -76,6 +76,11 @@ class QueryReader {
       case kRetry:
         PercentDecode(value, true, &small);
         if (!ParseEventRetry(small, &target_.retry_ms)) return Wrong(std::string(kEventRetryRule));
+        return std::nullopt;
+      case kAck:
+        PercentDecode(value, true, &small);
+        target_.ack = ParsePublishAck(small);
+        if (!target_.ack) return Wrong(std::string(kPublishAckRule));
         return std::nullopt;
       default:
         PercentDecode(value, true, &small);
@@ -133,6 +138,7 @@ void PublishTarget::Clear() {
   topics.Clear();
   once_by = PublishOnce::By::kNothing;
   idempotency_key.clear();
+  ack.reset();
 }
 
 Event PublishTarget::EventOf(std::string_view data) const {

@@ -1,9 +1,9 @@
 // What the head of a publish says of its event, or of its events: the topic of the path, the query,
 // Idempotency-Key.
 //
-//   POST /broadcast?event=&id=&retry=&key=&idempotent=id             an event without topics
-//   POST /publish/TOPIC?topic=...&event=&id=&retry=&key=&idempotent=id
-//   POST /publish?idempotent=id                         the events say the rest themselves, in JSON
+//   POST /broadcast?event=&id=&retry=&key=&idempotent=id&ack=        an event without topics
+//   POST /publish/TOPIC?topic=...&event=&id=&retry=&key=&idempotent=id&ack=
+//   POST /publish?idempotent=id&ack=                    the events say the rest themselves, in JSON
 //
 // Thread: a value.
 // Owner:  its memory is used again by the next publish of the connection.
@@ -17,6 +17,7 @@
 
 #include "http/event_fields.h"
 #include "http/fault.h"
+#include "http/publish_ack.h"
 #include "http/request_head.h"
 #include "http/services.h"
 
@@ -38,6 +39,7 @@ struct PublishTarget {
   TopicNames topics;
   PublishOnce::By once_by = PublishOnce::By::kNothing;
   std::string idempotency_key;
+  std::optional<PublishAck> ack;  // nothing: as configured
   std::string scratch;  // what is being decoded
 
   void Clear();

@@ -24,12 +24,40 @@ struct PublishOnce {
   std::string_view key = {};  // of kKey: for all events of the call together
 };
 
+// What a publish's 200 waits for, besides the events' places in the order.
+struct PublishAck {
+  enum class Durability : uint8_t {
+    kMemory,   // on the ring
+    kWritten,  // the journal has handed it to the kernel
+    kSynced,   // the journal has it on the disk
+  };
+  Durability durability = Durability::kMemory;
+  bool matched = false;  // every shard has counted its subscribers that get it
+
+  bool needs_journal() const { return durability != Durability::kMemory; }
+  bool waits() const { return matched || needs_journal(); }
+  bool operator==(const PublishAck&) const = default;
+};
+
+struct AckAnswer {
+  enum class State : uint8_t {
+    kPending,
+    kHad,
+    kLost,  // the journal does not keep it, or nobody knows
+  };
+  State state = State::kPending;
+  // Subscribers, if asked for; nothing if that is longer ago than anybody remembers.
+  std::optional<uint64_t> matched = {};
+};
+
 struct PublishResult {
   // Nothing was published: kRingFull, kFrameTooLarge, kBatchTooLarge, kIdempotencyKeyReused,
   // kDraining. Else all events have their place.
   std::optional<Refusal> refusal;
   size_t refused_event = 0;     // which one, of kFrameTooLarge and kIdempotencyKeyReused
-  uint64_t first_sequence = 0;  // the first event's; the others follow it
+  uint64_t first_sequence = 0;  // the first event's; the others follow it, but
+  // with some of them published before: of each event. Valid until the next call.
+  std::span<const uint64_t> sequences;
   uint64_t subscribers = 0;     // connected at acceptance, all shards: an estimate
   size_t replays = 0;  // how many of the events had been published before, and were not now
 };
@@ -41,6 +69,11 @@ class Publisher {
   // id. An accepted event reaches every live subscriber that asks for it. A repeat of what was
   // accepted before, told by `once`, gets the first result and publishes nothing.
   virtual PublishResult Publish(std::span<const Event> events, const PublishOnce& once) = 0;
+  // Asked before a publish that is to wait for more than its place: kInvalidParameter (there is no
+  // journal), kJournalUnavailable (it keeps nothing now).
+  virtual std::optional<Refusal> CannotAck(const PublishAck& ack) = 0;
+  // How it stands with an accepted event, which was published under `once`.
+  virtual AckAnswer AskAck(uint64_t sequence, const PublishAck& ack, PublishOnce::By once) = 0;
   // Of the ids of events that bring none.
   virtual const Epoch& epoch() const = 0;
 };

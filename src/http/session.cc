@@ -1,13 +1,16 @@
 #include "http/session.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "http/answer_parts.h"
 #include "http/chunked_body.h"
 #include "http/exchange.h"
+#include "http/publish_answer.h"
 #include "http/publish_lines.h"
 
 namespace sluice::http {
@@ -16,6 +19,8 @@ namespace {
 // Replies waiting for the peer beyond this stop the next request: a peer that sends requests and
 // takes no replies holds this much, one reply more, and what was received at once.
 constexpr size_t kOutputBytesMax = 64 * 1024;
+// Requests that come while one waits for its ack.
+constexpr size_t kHeldBytesMax = 64 * 1024;
 // Buffers that grew past this for one large body are given back after it.
 constexpr size_t kKeptBytesMax = 16 * 1024;
 
@@ -32,7 +37,7 @@ void Recycle(std::string* buffer) {
 struct Session::State {
   explicit State(Site& its_site) : site(its_site) {}
 
-  enum class Phase : uint8_t { kHead, kBody, kChunked, kLines };
+  enum class Phase : uint8_t { kHead, kBody, kChunked, kLines, kDeferred };
 
   // Each takes what it can of `bytes` and returns how much that was; 0 asks for more.
   size_t Run(std::string_view bytes);
@@ -46,6 +51,9 @@ struct Session::State {
   void RunLines();
   void SetLinesDeadline(uint64_t lines_before, bool was_within_line);
   void EndLines(const std::optional<Fault>& fault);
+  void EndLinesNow(const std::optional<Fault>& fault);
+  void RetryLines();
+  void RetryDeferred();
   void GoOn();
   void MeetEnd();
   void Reply(std::string_view whole_body);
@@ -70,6 +78,9 @@ struct Session::State {
   bool is_chunked = false;
   ChunkedBody chunked;
   PublishLines lines;
+  bool ends_lines = false;  // once nothing waits any more, with
+  std::optional<Fault> lines_fault;
+  std::unique_ptr<DeferredReply> deferred;  // made by the first publish that asks for an ack
 
   std::string held;  // received and not yet parsed: an unfinished head, or what waits for Resume
   std::string body;  // of a request whose body came in pieces
@@ -202,7 +213,10 @@ size_t Session::State::StepLines(std::string_view bytes) {
 // What is pending is published as far as it goes; then the framing's end, good or bad, is met.
 void Session::State::RunLines() {
   const bool is_end = is_chunked ? chunked.is_done() : body_bytes_left == 0;
-  switch (lines.Run(site, exchange, is_end, &output, output_taken)) {
+  switch (lines.Run(site, exchange, now_ns, is_end, &output, output_taken)) {
+    case PublishLines::Progress::kWaits:
+      next = Next::kWaitsForAck;
+      return;
     case PublishLines::Progress::kNoRoom:
       next = Next::kWaitsForRoom;
       return;
@@ -235,13 +249,51 @@ void Session::State::SetLinesDeadline(uint64_t lines_before, bool was_within_lin
   }
 }
 
+// Replies that wait come first.
 void Session::State::EndLines(const std::optional<Fault>& fault) {
+  lines.TellWaiting(site, now_ns, &output, output_taken);
+  if (!lines.has_waiting()) return EndLinesNow(fault);
+  if (std::exchange(ends_lines, true)) return;
+  lines_fault = fault;
+  next = Next::kWaitsForAck;
+}
+
+void Session::State::EndLinesNow(const std::optional<Fault>& fault) {
+  ends_lines = false;
   lines.End(site, fault, &output);
   Finish(OutcomeOf(exchange));
 }
 
+void Session::State::RetryLines() {
+  lines.TellWaiting(site, now_ns, &output, output_taken);
+  if (ends_lines) {
+    if (lines.has_waiting()) return;
+    next = Next::kReceive;
+    EndLinesNow(lines_fault);
+    if (next == Next::kReceive) Take({});
+  } else if (next == Next::kWaitsForAck) {
+    GoOn();
+  }
+}
+
 void Session::State::Reply(std::string_view whole_body) {
-  Finish(Answer(site, exchange, whole_body, now_ns, &output));
+  if (deferred == nullptr && IsPublish(exchange.route.kind)) {
+    const bool may_wait = AckOf(site, exchange).waits();
+    if (may_wait) deferred = std::make_unique<DeferredReply>();
+  }
+  const Outcome outcome = Answer(site, exchange, whole_body, now_ns, &output, deferred.get());
+  if (outcome != Outcome::kWaits) return Finish(outcome);
+  phase = Phase::kDeferred;
+  next = Next::kWaitsForAck;
+  Recycle(&body);
+}
+
+void Session::State::RetryDeferred() {
+  const Outcome outcome = AnswerDeferred(site, exchange, *deferred, now_ns, &output);
+  if (outcome == Outcome::kWaits) return;
+  next = Next::kReceive;
+  Finish(outcome);
+  if (next == Next::kReceive) Take({});
 }
 
 // Of a fault after which nothing more of this connection can be understood.
@@ -265,11 +317,13 @@ void Session::State::Finish(Outcome outcome) {
     case Outcome::kStream:
       next = Next::kStream;
       break;
+    case Outcome::kWaits:
+      SLUICE_CHECK(false);
   }
 }
 
 void Session::State::Take(std::string_view bytes) {
-  if (next == Next::kPaused || next == Next::kWaitsForRoom) {
+  if (next == Next::kPaused || next == Next::kWaitsForRoom || next == Next::kWaitsForAck) {
     held.append(bytes);
     return;
   }
@@ -313,6 +367,7 @@ void Session::Begin(const PeerFacts& peer, int64_t now_ns) {
   s.next = Next::kReceive;
   s.is_in_request = false;
   s.has_ended = false;
+  s.ends_lines = false;
   s.deadline_ns = now_ns + s.site.options().idle_timeout_ms * kNsPerMs;
   s.head_scan = HeadScan{};
   s.output_taken = 0;
@@ -357,6 +412,26 @@ void Session::RetryRoom(int64_t now_ns) {
   s.GoOn();
 }
 
+const AckWait* Session::ack_wait() const {
+  const State& s = *state_;
+  if (s.next == Next::kClose) return nullptr;
+  if (s.phase == State::Phase::kDeferred) return &s.deferred->wait;
+  return s.phase == State::Phase::kLines && s.lines.has_waiting() ? &s.lines.first_wait() : nullptr;
+}
+
+void Session::RetryAcks(int64_t now_ns) {
+  State& s = *state_;
+  if (ack_wait() == nullptr) return;
+  s.now_ns = now_ns;
+  if (s.phase == State::Phase::kDeferred) {
+    s.RetryDeferred();
+  } else {
+    s.RetryLines();
+  }
+}
+
+bool Session::takes_more() const { return state_->held.size() < kHeldBytesMax; }
+
 bool Session::OnOutputHeld(int64_t now_ns) {
   State& s = *state_;
   if (s.phase != State::Phase::kLines || s.next == Next::kClose) return false;
@@ -368,7 +443,7 @@ bool Session::OnOutputHeld(int64_t now_ns) {
 
 bool Session::EndLines(int64_t now_ns) {
   State& s = *state_;
-  if (s.phase != State::Phase::kLines || s.next == Next::kClose) return false;
+  if (s.phase != State::Phase::kLines || s.next == Next::kClose || s.ends_lines) return false;
   s.now_ns = now_ns;
   s.exchange.closes = true;
   s.EndLines(Fault(Refusal::kDraining, "no line from this one on was published"));
@@ -400,13 +475,19 @@ const StreamRequest& Session::stream_request() const { return state_->exchange.s
 
 int64_t Session::deadline_ns() const {
   const bool has_deadline = state_->next == Next::kReceive || state_->next == Next::kPaused;
-  return has_deadline ? state_->deadline_ns : std::numeric_limits<int64_t>::max();
+  const int64_t deadline_ns =
+      has_deadline ? state_->deadline_ns : std::numeric_limits<int64_t>::max();
+  const AckWait* wait = ack_wait();
+  return wait == nullptr ? deadline_ns : std::min(deadline_ns, wait->until_ns);
 }
 
 void Session::OnDeadline(int64_t now_ns) {
   State& s = *state_;
   if (now_ns < deadline_ns()) return;
   s.now_ns = now_ns;
+  RetryAcks(now_ns);  // whose time may be over
+  const bool is_due = s.next == Next::kReceive || s.next == Next::kPaused;
+  if (!is_due || now_ns < s.deadline_ns) return;
   if (s.phase == State::Phase::kLines) {
     s.exchange.closes = true;
     if (!s.lines.is_within_line()) return s.EndLines(std::nullopt);

@@ -16,6 +16,7 @@
 #include <span>
 #include <string_view>
 
+#include "http/publish_ack.h"
 #include "http/services.h"
 
 namespace sluice::http {
@@ -27,6 +28,8 @@ enum class Next : uint8_t {
   kPaused,        // send output(); call Resume once all of it is taken
   kWaitsForRoom,  // the ring is full: send output() if any, read no more, and call RetryRoom in a
                   // later turn of the loop, until this changes
+  kWaitsForAck,   // an accepted publish waits for its ack: send output() if any, and call RetryAcks
+                  // when there is news of it; read on, while takes_more()
   kStream,        // send output() (the stream's head, whole) and attach to the channel
   kClose,         // send output(), then end: shutdown, discard what still comes, close
 };
@@ -51,10 +54,17 @@ class Session {
   void Resume(int64_t now_ns);
   // kWaitsForRoom: publishes what was held back, if there is room now.
   void RetryRoom(int64_t now_ns);
+  // What the reply that comes next waits for, if it waits; kReceive with it is a stream of lines.
+  const AckWait* ack_wait() const;
+  // Replies to what waited and does no more.
+  void RetryAcks(int64_t now_ns);
+  // kWaitsForAck: there is room for bytes that are received meanwhile.
+  bool takes_more() const;
   // The peer does not take output() now. True if it is to be read from all the same: a stream of
   // lines, whose replies are then summed up.
   bool OnOutputHeld(int64_t now_ns);
-  // The gateway stops: a stream of lines ends here (true); anything else goes on to its own end.
+  // The gateway stops: a stream of lines ends here (true), once those that wait have their acks;
+  // anything else goes on to its own end.
   bool EndLines(int64_t now_ns);
 
   // Reply bytes to be sent, and how many of them the peer has taken.

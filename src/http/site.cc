@@ -31,6 +31,7 @@ Site::Site(const Options& options, const PublishKeys& keys, Services services)
       keys_(keys),
       cors_(options.cors_origins),
       services_(services),
+      publish_ack_(ParsePublishAck(options.publish_ack).value_or(PublishAck{})),
       head_bounds_{options.header_bytes_max, options.target_bytes_max},
       event_reader_(options),
       wall_seconds_(WallSeconds) {
@@ -47,6 +48,10 @@ Site::Site(const Options& options, const PublishKeys& keys, Services services)
   for (const PageAsset& asset : PageAssets()) {
     routes_.push_back({std::string(asset.path), {RouteKind::kAsset, &asset}});
   }
+}
+
+int64_t Site::AckUntilNs(int64_t now_ns) const {
+  return now_ns + options_.publish_ack_timeout_ms * kNsPerMs;
 }
 
 Route Site::FindRoute(std::string_view path, bool is_admin_listener,

@@ -17,6 +17,7 @@
 #include "http/cors.h"
 #include "http/event_reader.h"
 #include "http/page.h"
+#include "http/publish_ack.h"
 #include "http/publish_keys.h"
 #include "http/request_head.h"
 #include "http/services.h"
@@ -58,6 +59,7 @@ struct HttpCounters {
   Counter room_waits_total;       // times one of them waited for room on the ring
   Counter replies_summed_total;   // its replies that were summed up, as nobody read them
   Counter streams_total;          // admitted
+  Counter ack_waits_total;        // accepted publishes whose replies had to wait
   Counter pauses_total;           // times a peer that did not take its replies was held back
   std::array<Counter, kRefusalCount> refusals_total;
 
@@ -74,6 +76,9 @@ class Site {
   const PublishKeys& keys() const { return keys_; }
   const CorsPolicy& cors() const { return cors_; }
   const Services& services() const { return services_; }
+  // Of publishes that do not say themselves.
+  const PublishAck& publish_ack() const { return publish_ack_; }
+  int64_t AckUntilNs(int64_t now_ns) const;
   const HeadBounds& head_bounds() const { return head_bounds_; }
   HttpCounters& counters() { return counters_; }
   const HttpCounters& counters() const { return counters_; }
@@ -101,6 +106,7 @@ class Site {
   const PublishKeys& keys_;
   const CorsPolicy cors_;
   const Services services_;
+  const PublishAck publish_ack_;
   const HeadBounds head_bounds_;
   std::vector<Entry> routes_;  // most wanted first
   EventReader event_reader_;

@@ -112,7 +112,7 @@ void Log::Append(HeldFrame* held, size_t readers) {
   if (tail->block_bytes != 0) {
     std::memcpy(const_cast<char*>(tail->data) + tail->bytes, bytes.data(), bytes.size());
     *(tail->marks_end - 1 - tail->mark_count) = {tail->bytes + static_cast<uint32_t>(bytes.size()),
-                                                 held->mark.published_ns};
+                                                 held->mark.sequence, held->mark.published_ns};
   }
   tail->bytes += static_cast<uint32_t>(bytes.size());
   ++tail->mark_count;

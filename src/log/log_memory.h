@@ -16,6 +16,7 @@ namespace sluice {
 // Where a frame ends within its segment.
 struct FrameMark {
   uint32_t end;
+  uint32_t sequence;  // its last 32 bits: no two events of a log are further apart
   int64_t published_ns;
 };
 

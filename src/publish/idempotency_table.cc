@@ -1,5 +1,6 @@
 #include "publish/idempotency_table.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "event/topic.h"
@@ -40,8 +41,33 @@ void IdempotencyTable::Add(Kind kind, std::string_view key, uint64_t fingerprint
     if (entries_.front().until_ns > now_ns) ++evicted_total_;
     RemoveOldest();
   }
-  entries_.push_back({name, fingerprint, answer, now_ns + window_ns_});
+  entries_.push_back({name, fingerprint, answer, now_ns + window_ns_, nullptr});
   by_key_.emplace(entries_.back().key, &entries_.back());
+}
+
+void IdempotencyTable::SetSequences(size_t count, uint64_t first_sequence) {
+  for (size_t i = 0; i < std::min(count, entries_.size()); ++i) {
+    (entries_.end() - 1 - static_cast<ptrdiff_t>(i))->answer.first_sequence =
+        first_sequence + count - 1 - i;
+  }
+}
+
+std::optional<uint64_t> IdempotencyTable::Matched(uint64_t sequence, std::optional<uint64_t> now) {
+  auto at = std::upper_bound(entries_.begin(), entries_.end(), sequence,
+                             [](uint64_t wanted, const Entry& entry) {
+                               return wanted < entry.answer.first_sequence;
+                             });
+  if (at == entries_.begin()) return now;
+  --at;
+  const uint64_t index = sequence - at->answer.first_sequence;
+  if (index >= at->answer.events) return now;
+  if (at->matched == nullptr) {
+    if (!now) return now;
+    at->matched = std::make_unique<uint64_t[]>(at->answer.events);
+  }
+  uint64_t& told = at->matched[index];
+  if (told == 0 && now) told = *now + 1;
+  return told == 0 ? std::nullopt : std::optional(told - 1);
 }
 
 void IdempotencyTable::Expire(int64_t now_ns) {

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -28,8 +29,9 @@ class IdempotencyTable {
   IdempotencyTable(int64_t window_ns, size_t keys_max);
 
   struct Answer {
-    uint64_t first_sequence = 0;
+    uint64_t first_sequence = 0;  // the first event's; the others follow it
     uint64_t subscribers = 0;
+    uint32_t events = 1;
   };
   enum class Kind : uint8_t { kEventId, kKey };  // each a space of its own
   struct Found {
@@ -47,6 +49,12 @@ class IdempotencyTable {
   void Add(Kind kind, std::string_view key, uint64_t fingerprint, const Answer& answer,
            int64_t now_ns);
 
+  // The last `count` calls of Add were for events that have these neighbouring sequences now.
+  void SetSequences(size_t count, uint64_t first_sequence);
+  // How many subscribers the event was matched with: what was told first, be it `now` by a caller
+  // that knows; nothing if it was never told, and is not known any more.
+  std::optional<uint64_t> Matched(uint64_t sequence, std::optional<uint64_t> now);
+
   // Takes back what the last calls of Add did.
   void RemoveNewest(size_t count);
 
@@ -62,6 +70,7 @@ class IdempotencyTable {
     uint64_t fingerprint;
     Answer answer;
     int64_t until_ns;
+    std::unique_ptr<uint64_t[]> matched = nullptr;  // of each event, plus one; 0: not told
   };
   struct Hash {
     size_t operator()(std::string_view key) const;
@@ -74,7 +83,8 @@ class IdempotencyTable {
   const int64_t window_ns_;
   const size_t keys_max_;
   std::mutex mutex_;
-  std::deque<Entry> entries_;                                  // oldest first; they never move
+  // Oldest first, so in the order of sequences; they never move.
+  std::deque<Entry> entries_;
   std::unordered_map<std::string_view, Entry*, Hash> by_key_;  // into entries_
   std::string name_;
   uint64_t evicted_total_ = 0;

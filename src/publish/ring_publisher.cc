@@ -100,10 +100,14 @@ http::PublishResult RingPublisher::PushOnceByKey(std::string_view key) {
     result.replays = frames_.size();
     return result;
   }
+  const size_t events = frames_.size();
   result = PushAll();
   if (!result.refusal) {
     idempotency_->Add(Kind::kKey, key, fingerprints_.front(),
-                      {result.first_sequence, result.subscribers}, now_ns);
+                      {.first_sequence = result.first_sequence,
+                       .subscribers = result.subscribers,
+                       .events = static_cast<uint32_t>(events)},
+                      now_ns);
   }
   return result;
 }
@@ -112,7 +116,7 @@ http::PublishResult RingPublisher::PushOnceByKey(std::string_view key) {
 http::PublishResult RingPublisher::PushNewById(std::span<const Event> events) {
   const auto lock = idempotency_->Lock();
   const int64_t now_ns = host_.NowNs();
-  const IdempotencyTable::Answer answer{0, host_.SubscribersOfAll()};
+  const IdempotencyTable::Answer answer{.subscribers = host_.SubscribersOfAll()};
   http::PublishResult result;
   size_t kept = 0;
   for (size_t i = 0; i < frames_.size() && !result.refusal; ++i) {
@@ -137,8 +141,29 @@ http::PublishResult RingPublisher::PushNewById(std::span<const Event> events) {
     if (kept != 0) result = PushAll();
     result.replays = events.size() - kept;
   }
-  if (result.refusal) idempotency_->RemoveNewest(added);
+  if (result.refusal) {
+    idempotency_->RemoveNewest(added);
+    return result;
+  }
+  idempotency_->SetSequences(added, result.first_sequence);
+  // With their ids known, those of repeats are looked up, be they within this batch.
+  sequences_.clear();
+  for (size_t i = 0; i < events.size() && result.replays != 0; ++i) {
+    const auto found = idempotency_->Find(Kind::kEventId, events[i].id, fingerprints_[i], now_ns);
+    sequences_.push_back(found ? found->answer.first_sequence : result.first_sequence);
+  }
+  result.sequences = sequences_;
   return result;
+}
+
+http::AckAnswer RingPublisher::AskAck(uint64_t sequence, const http::PublishAck& ack,
+                                      http::PublishOnce::By once) {
+  http::AckAnswer answer = host_.AskAck(sequence, ack);
+  const bool is_had = answer.state == http::AckAnswer::State::kHad && ack.matched;
+  if (!is_had || once == http::PublishOnce::By::kNothing || idempotency_ == nullptr) return answer;
+  const auto lock = idempotency_->Lock();
+  answer.matched = idempotency_->Matched(sequence, answer.matched);
+  return answer;
 }
 
 }  // namespace sluice

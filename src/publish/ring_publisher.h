@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "event/frame.h"
@@ -26,6 +27,9 @@ class PublishHost {
   // Connected to all shards now: an estimate.
   virtual uint64_t SubscribersOfAll() const = 0;
   virtual int64_t NowNs() const = 0;
+  // As http::Publisher's.
+  virtual std::optional<Refusal> CannotAck(const http::PublishAck& ack) const = 0;
+  virtual http::AckAnswer AskAck(uint64_t sequence, const http::PublishAck& ack) const = 0;
 };
 
 class RingPublisher : public http::Publisher {
@@ -41,6 +45,12 @@ class RingPublisher : public http::Publisher {
 
   http::PublishResult Publish(std::span<const Event> events,
                               const http::PublishOnce& once) override;
+  std::optional<Refusal> CannotAck(const http::PublishAck& ack) override {
+    return host_.CannotAck(ack);
+  }
+  // What the shards matched is remembered with the key of a publish that may be sent again.
+  http::AckAnswer AskAck(uint64_t sequence, const http::PublishAck& ack,
+                         http::PublishOnce::By once) override;
   const Epoch& epoch() const override { return epoch_; }
 
  private:
@@ -61,6 +71,7 @@ class RingPublisher : public http::Publisher {
   std::vector<Frame*> frames_;          // ours until they are pushed
   std::vector<size_t> events_;          // by id: which event each frame is of
   std::vector<uint64_t> fingerprints_;  // by id: of each event; else one of them all
+  std::vector<uint64_t> sequences_;     // by id: of each event, once it is published
 };
 
 }  // namespace sluice

@@ -127,15 +127,17 @@ PushResult Ring::TryPush(std::span<Frame* const> frames, int64_t now_ns, uint64_
 // Release, pairs with the acquire in LookForRoom: what reserved the sequences came before.
 void Ring::RaiseEnd(uint64_t sequence) { RaiseTo(end_sequence_, sequence); }
 
-void Ring::WakeSleepers() {
-  for (uint32_t i = 0; i < consumer_count_; ++i) {
-    Consumer& consumer = consumers_[i];
-    if (!consumer.is_sleeping.load(std::memory_order_seq_cst)) continue;  // invariant 4
-    // One producer wins the right to wake, so that a burst costs one eventfd write a sleeper.
-    if (consumer.is_sleeping.exchange(false, std::memory_order_acq_rel) && consumer.waker) {
-      consumer.waker();
-    }
+void Ring::Rouse(uint32_t number) {
+  Consumer& consumer = consumers_[number];
+  if (!consumer.is_sleeping.load(std::memory_order_seq_cst)) return;  // invariant 4
+  // One producer wins the right to wake, so that a burst costs one eventfd write a sleeper.
+  if (consumer.is_sleeping.exchange(false, std::memory_order_acq_rel) && consumer.waker) {
+    consumer.waker();
   }
+}
+
+void Ring::WakeSleepers() {
+  for (uint32_t i = 0; i < consumer_count_; ++i) Rouse(i);
 }
 
 bool Ring::PrepareSleep(uint32_t consumer) {

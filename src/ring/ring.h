@@ -12,7 +12,8 @@
 //     cursor past s when it is done with the slot.
 //  4. A consumer that is about to sleep stores `is_sleeping`, then looks at its next stamp again; a
 //     producer stores the stamp, then looks at `is_sleeping`. All four are sequentially consistent,
-//     so at least one of the two sees the other: no wake-up is lost.
+//     so at least one of the two sees the other: no wake-up is lost. Rouse is the same for what is
+//     stored elsewhere.
 //  5. A frame on the ring carries one reference for each consumer that has not drained it.
 //
 // Not promised: that a consumer can pass a claimed slot whose producer was put to sleep by the
@@ -67,6 +68,9 @@ class Ring {
   // next push wakes it. Call Awake when it is up again.
   [[nodiscard]] bool PrepareSleep(uint32_t consumer);
   void Awake(uint32_t consumer);
+  // Wakes the consumer if it sleeps: something else that it looks at between PrepareSleep and sleep
+  // has changed, by a sequentially consistent store. Any thread.
+  void Rouse(uint32_t consumer);
 
   // Sequences below `sequence` may be given out; without a call all may. Never lowered.
   void RaiseEnd(uint64_t sequence);

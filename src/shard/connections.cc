@@ -78,10 +78,11 @@ void Connections::On(const EngineEvent& event, int64_t now_ns) {
       break;
     case EngineEventKind::kHangUp:
       if (record->state == State::kStream) {
-        delivery_.Detach(event.connection);
-        CountDisconnect(event.error == 0           ? Disconnect::kPeerClosed
-                        : event.error == ETIMEDOUT ? Disconnect::kPeerTimedOut
-                                                   : Disconnect::kPeerReset);
+        const Disconnect reason = event.error == 0           ? Disconnect::kPeerClosed
+                                  : event.error == ETIMEDOUT ? Disconnect::kPeerTimedOut
+                                                             : Disconnect::kPeerReset;
+        delivery_.Detach(event.connection, reason);
+        CountDisconnect(reason);
       }
       Close(event.connection);
       break;
@@ -131,6 +132,7 @@ void Connections::AfterSession(ConnectionId connection, int64_t now_ns) {
   if (is_closing_) slot.session.EndLines(now_ns);
   if (slot.session.next() == http::Next::kStream) return BeginStream(connection, now_ns);
   if (slot.session.next() == http::Next::kWaitsForRoom) HoldForRoom(&slot);
+  if (slot.session.ack_wait() != nullptr) AwaitAck(&slot);
   if (!slot.session.output().empty()) {
     if (!slot.is_replying && !slot.is_waiting) {
       slot.is_replying = true;
@@ -161,7 +163,9 @@ void Connections::AfterReply(SessionSlot* slot, int64_t now_ns) {
   if (slot->session.next() == http::Next::kClose) return BeginLinger(connection, now_ns);
   if (slot->session.next() == http::Next::kWaitsForRoom) return timers_.Unset(connection.slot);
   if (is_closing_ && slot->session.is_idle()) return BeginLinger(connection, now_ns);
-  engine_.Read(connection, ReadMode::kReceive);
+  if (slot->session.next() != http::Next::kWaitsForAck || slot->session.takes_more()) {
+    engine_.Read(connection, ReadMode::kReceive);
+  }
   timers_.Set(connection.slot, slot->session.deadline_ns());
 }
 
@@ -234,6 +238,46 @@ void Connections::RetryRoom(int64_t now_ns) {
   }
 }
 
+void Connections::AwaitAck(SessionSlot* slot) {
+  const http::AckWait& wait = *slot->session.ack_wait();
+  // What comes meanwhile is held, up to a bound.
+  if (slot->session.next() == http::Next::kWaitsForAck && !slot->session.takes_more()) {
+    engine_.Read(slot->connection, ReadMode::kPaused);
+  }
+  const uint64_t sequence = wait.last_sequence();
+  if (slot->awaited == sequence && slot->awaited_ack == wait.ack) return;
+  slot->awaited = sequence;
+  slot->awaited_ack = wait.ack;
+  acks_.Push(wait.ack, sequence, slot->connection);
+}
+
+bool Connections::IsPending(const http::PublishAck& ack, uint64_t sequence) const {
+  const http::AckAnswer answer = site_.services().publisher->AskAck(
+      sequence, ack, http::PublishOnce::By::kNothing);
+  return answer.state == http::AckAnswer::State::kPending;
+}
+
+bool Connections::HasAnsweredAcks() const {
+  return acks_.HasAnswered(
+      [this](const auto& ack, uint64_t sequence) { return IsPending(ack, sequence); });
+}
+
+void Connections::TellAcks(int64_t now_ns) {
+  acks_.TakeAnswered(
+      [this](const auto& ack, uint64_t sequence) { return IsPending(ack, sequence); },
+      [&](const http::PublishAck& ack, uint64_t sequence, ConnectionId connection) {
+        const Connection* record = Find(connection);
+        if (record == nullptr || record->state != State::kSession) return;  // gone since
+        SessionSlot& slot = *sessions_[record->value];
+        if (slot.awaited == sequence && slot.awaited_ack == ack) slot.awaited = 0;
+        slot.session.RetryAcks(now_ns);
+        if (slot.session.next() == http::Next::kReceive && (!slot.is_waiting || slot.sums_up)) {
+          engine_.Read(connection, ReadMode::kReceive);
+        }
+        AfterSession(connection, now_ns);
+      });
+}
+
 Connections::SessionSlot& Connections::TakeSession(ConnectionId connection) {
   if (sessions_free_.empty()) {
     sessions_free_.push_back(static_cast<uint32_t>(sessions_.size()));
@@ -244,6 +288,7 @@ Connections::SessionSlot& Connections::TakeSession(ConnectionId connection) {
   SessionSlot& slot = *sessions_[index];
   slot.connection = connection;
   slot.is_replying = slot.is_waiting = slot.sums_up = slot.is_held = false;
+  slot.awaited = 0;
   connections_[connection.slot].value = index & kValueMask;
   counters_.sessions.Set(++sessions_used_);
   slot.before = slot.after = 0;
@@ -321,7 +366,7 @@ void Connections::OnStreamTimer(ConnectionId connection, Connection* record, int
   if (record->value != 0 && NsUntil(record->value, now_ns) <= 0) {
     CountDisconnect(Disconnect::kStreamAge);
     record->value = 0;
-    delivery_.End(connection, Goodbye());
+    delivery_.End(connection, Goodbye(), Disconnect::kStreamAge);
     return;
   }
   SetStreamTimer(connection, options_.heartbeat_ms == 0

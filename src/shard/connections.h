@@ -17,6 +17,7 @@
 #include "engine/engine.h"
 #include "http/session.h"
 #include "http/site.h"
+#include "shard/ack_queue.h"
 #include "shard/timer_wheel.h"
 #include "sluice/options.h"
 #include "transport/send_batch.h"
@@ -49,6 +50,10 @@ class Connections : public ReaderEvents {
   // Streams of lines that wait for room on the ring try again; nothing wakes the shard for that.
   void RetryRoom(int64_t now_ns);
   bool waits_for_room() const { return !waiting_for_room_.empty(); }
+  // Replies to publishes whose acks have come.
+  void TellAcks(int64_t now_ns);
+  bool HasAnsweredAcks() const;
+  const AckQueue& acks() const { return acks_; }
 
   // Stopping: sessions are closed as soon as they are idle, and new ones at once.
   void StartClosing();
@@ -79,6 +84,8 @@ class Connections : public ReaderEvents {
     bool is_waiting = false;   // for its socket, to take what is left of a reply
     bool sums_up = false;      // while it waits: a stream of lines that is read from all the same
     bool is_held = false;      // on waiting_for_room_
+    uint64_t awaited = 0;      // the sequence it stands in acks_ for; 0: it does not
+    http::PublishAck awaited_ack;
     int64_t waits_until_ns = 0;
     // Neighbours in the order of last activity, longest idle first; index + 1.
     uint32_t before = 0;
@@ -92,6 +99,8 @@ class Connections : public ReaderEvents {
   void AfterReply(SessionSlot* slot, int64_t now_ns);
   void HoldReplies(SessionSlot* slot, int64_t now_ns);
   void HoldForRoom(SessionSlot* slot);
+  void AwaitAck(SessionSlot* slot);
+  bool IsPending(const http::PublishAck& ack, uint64_t sequence) const;
   int64_t DueNs(const SessionSlot& slot) const;
   void BeginStream(ConnectionId connection, int64_t now_ns);
   void BeginLinger(ConnectionId connection, int64_t now_ns);
@@ -131,6 +140,7 @@ class Connections : public ReaderEvents {
   size_t sessions_used_ = 0;
   std::vector<uint32_t> replying_;
   std::vector<ConnectionId> waiting_for_room_;
+  AckQueue acks_;
   SendBatch replies_;
 };
 

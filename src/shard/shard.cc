@@ -7,6 +7,8 @@
 namespace sluice {
 namespace {
 
+constexpr int64_t kJournalLookNs = 100 * kNsPerMs;
+
 DeliveryLimits LimitsOf(const Options& options) {
   return {
       .lag_bytes_max = options.lag_bytes_max,
@@ -66,7 +68,8 @@ Shard::Shard(uint32_t index, const ShardShared& shared, std::unique_ptr<Engine> 
       delivery_(LimitsOf(shared.options), *engine_, counters_.delivery, connections_,
                 {.history = shared.history,
                  .epoch = &shared.epoch,
-                 .drained = shared.ring.drained_sequence(index)}),
+                 .drained = shared.ring.drained_sequence(index)},
+                shared.ledger == nullptr ? nullptr : &shared.ledger->part(index)),
       connections_(shared.options, *engine_, site_, delivery_, start_, counters_.delivery,
                    counters_.connections, admin_listener_first),
       events_(shared.options.engine_events_max),
@@ -100,7 +103,7 @@ bool Shard::Turn(int64_t wait_ns_max) {
   counters_.turns.Add();
   const int64_t now_ns = engine_->Now();
   // After the wait: a request that came after a change of phase was announced must meet it.
-  if (!FollowPhase(now_ns)) return false;
+  if (!FollowPhase(now_ns)) return End();
   for (size_t i = 0; i < count; ++i) {
     if (events_[i].kind == EngineEventKind::kAcceptFailed) {
       counters_.connections.accept_failures.Add();
@@ -113,11 +116,21 @@ bool Shard::Turn(int64_t wait_ns_max) {
   // Replies before the sweep: a publisher that waits for one sends its next event meanwhile.
   connections_.SendReplies(now_ns);
   Drain();
+  if (!connections_.acks().empty()) {
+    connections_.TellAcks(now_ns);
+    connections_.SendReplies(now_ns);
+  }
   delivery_.Sweep(now_ns);
   delivery_.CheckLag(now_ns);
   if (shared_.history != nullptr) shared_.history->CatchUp(now_ns);
   if (shared_.journal_feed != nullptr) shared_.journal_feed->CatchUp();
-  return phase_seen_ != Phase::kClosing || connections_.open() != 0;
+  return phase_seen_ != Phase::kClosing || connections_.open() != 0 ? true : End();
+}
+
+// Nobody is left here to be matched, and others may wait for that.
+bool Shard::End() {
+  if (shared_.acks != nullptr) shared_.acks->Leave(index_);
+  return false;
 }
 
 // Now if there is work, else when the next timer is due; a push on the ring wakes us before.
@@ -127,10 +140,17 @@ int64_t Shard::WaitUntil() {
   const uint64_t drained = shared_.ring.drained_sequence(index_);
   if (shared_.history != nullptr && shared_.history->IsBehind(drained)) return 0;
   if (shared_.journal_feed != nullptr && shared_.journal_feed->IsBehind(drained)) return 0;
+  const bool waits_for_acks = AwaitAcks();
   if (!shared_.ring.PrepareSleep(index_)) return 0;
+  if (waits_for_acks) {
+    shared_.acks->LookAtJournal();
+    if (connections_.HasAnsweredAcks()) return 0;
+  }
   counters_.sleeps.Add();
   int64_t until_ns = connections_.next_timer_ns();
   const int64_t now_ns = engine_->Now();
+  // Nobody tells that the journal has given no answer for long.
+  if (connections_.acks().awaits_journal()) until_ns = std::min(until_ns, now_ns + kJournalLookNs);
   // No push or drain of another shard wakes us when the ring has room again.
   if (connections_.waits_for_room()) until_ns = std::min(until_ns, now_ns + kNsPerMs);
   // Lag by age is looked at while somebody is blocked; closing looks at its spread.
@@ -140,22 +160,61 @@ int64_t Shard::WaitUntil() {
   return until_ns;
 }
 
-void Shard::Drain() {
-  if (!delivery_.ContinueAppend()) {
-    counters_.delivery.drain_pauses.Add();
-    return;
-  }
-  const size_t drained =
-      shared_.ring.Drain(index_, shared_.options.drain_events_max,
-                         [this](Frame* frame) { return delivery_.Append(frame); });
-  counters_.ring_depth_highest.Raise(drained);
+// Before it sleeps: says what is waited for here. False if nothing is.
+bool Shard::AwaitAcks() {
+  if (shared_.acks == nullptr) return false;
+  const AckQueue& acks = connections_.acks();
+  shared_.acks->Await(index_, acks.first_to_be_matched(), acks.awaits_journal());
+  return !acks.empty();
 }
 
-// History or journal may be what keeps the ring full.
+void Shard::Drain() {
+  if (delivery_.ContinueAppend()) {
+    const size_t drained =
+        shared_.ring.Drain(index_, shared_.options.drain_events_max,
+                           [this](Frame* frame) { return delivery_.Append(frame); });
+    counters_.ring_depth_highest.Raise(drained);
+  } else {
+    counters_.delivery.drain_pauses.Add();
+  }
+  if (shared_.acks != nullptr) shared_.acks->SetMatched(index_, delivery_.matched_sequence());
+}
+
+// History or journal may be what keeps the ring full. Not too far ahead of who waits to be told how many
+// subscribers were matched, or the ledger has forgotten it (see LedgerEventsFor).
 void Shard::DrainOnce() {
-  Drain();
+  const uint64_t first = connections_.acks().first_to_be_matched();
+  const bool is_far_ahead =
+      first != UINT64_MAX && delivery_.matched_sequence() > first + shared_.ring.events_max();
+  if (!is_far_ahead) Drain();
   if (shared_.journal_feed != nullptr) shared_.journal_feed->CatchUp();
   if (shared_.history != nullptr) shared_.history->CatchUp(engine_->Now());
+}
+
+std::optional<Refusal> Shard::CannotAck(const http::PublishAck& ack) const {
+  if (!ack.needs_journal()) return std::nullopt;
+  if (shared_.journal == nullptr) return Refusal::kInvalidParameter;
+  const bool keeps = shared_.journal->progress().Health(engine_->Now()) != JournalHealth::kFailed;
+  return keeps ? std::nullopt : std::optional(Refusal::kJournalUnavailable);
+}
+
+http::AckAnswer Shard::AskAck(uint64_t sequence, const http::PublishAck& ack) const {
+  using State = http::AckAnswer::State;
+  http::AckAnswer answer{.state = State::kHad};
+  if (ack.needs_journal()) {
+    const bool is_synced = ack.durability == http::PublishAck::Durability::kSynced;
+    const JournalAnswer kept = shared_.journal->progress().Ask(
+        sequence, is_synced ? JournalLevel::kSynced : JournalLevel::kWritten, engine_->Now());
+    if (kept == JournalAnswer::kLost) return {.state = State::kLost};
+    if (kept == JournalAnswer::kPending) answer.state = State::kPending;
+  }
+  if (!ack.matched || shared_.acks == nullptr) return answer;
+  if (!shared_.acks->IsMatched(sequence)) {
+    answer.state = State::kPending;
+  } else if (shared_.ledger != nullptr) {
+    answer.matched = shared_.ledger->Matched(sequence);
+  }
+  return answer;
 }
 
 http::Admission Shard::Admit(const http::StreamRequest& request) {

@@ -22,6 +22,7 @@
 #include "journal/journal_feed.h"
 #include "publish/ring_publisher.h"
 #include "ring/ring.h"
+#include "shard/ack_board.h"
 #include "shard/connections.h"
 
 namespace sluice {
@@ -57,6 +58,8 @@ struct ShardShared {
   SharedHistory* history = nullptr;  // null: there is none
   Journal* journal = nullptr;        // null: there is none
   JournalFeed* journal_feed = nullptr;
+  Ledger* ledger = nullptr;          // null: no accounts are kept; with it
+  AckBoard* acks = nullptr;          // publishes may wait until they are matched
 };
 
 class Shard : private PublishHost, private http::Subscriptions {
@@ -89,11 +92,15 @@ class Shard : private PublishHost, private http::Subscriptions {
   bool is_closing() const override { return phase_seen_ >= Phase::kClosing; }
   uint64_t SubscribersOfAll() const override { return shared_.subscribers(); }
   int64_t NowNs() const override { return engine_->Now(); }
+  std::optional<Refusal> CannotAck(const http::PublishAck& ack) const override;
+  http::AckAnswer AskAck(uint64_t sequence, const http::PublishAck& ack) const override;
   // http::Subscriptions
   http::Admission Admit(const http::StreamRequest& request) override;
 
   void FindStart(const http::StreamRequest& request, http::Admission* admission);
   void Drain();
+  bool AwaitAcks();
+  bool End();
   bool FollowPhase(int64_t now_ns);
   void EndDueStreams(int64_t now_ns);
   int64_t WaitUntil();

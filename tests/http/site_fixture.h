@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,6 +30,14 @@ struct RecordedServices : Publisher, Subscriptions, Reports {
   uint32_t full_for = 0;  // how often each publish finds the ring full first
   uint32_t full_left = 0;
   size_t replays = 0;
+  // Sequences of their own, and their acks: had up to here, and lost those.
+  bool counts = false;
+  uint64_t last_sequence = 6;
+  uint64_t acked_through = 0;
+  std::set<uint64_t> lost;
+  std::optional<Refusal> ack_refusal;
+  std::vector<PublishAck> acks_asked;
+  uint64_t ack_asks = 0;
 
   PublishResult Publish(std::span<const Event> events, const PublishOnce& once) override {
     PublishResult result;
@@ -42,9 +51,26 @@ struct RecordedServices : Publisher, Subscriptions, Reports {
       for (const Event& event : events) Keep(event);
     }
     result.first_sequence = 7;
+    if (counts) {
+      result.first_sequence = last_sequence + 1;
+      last_sequence += events.size();
+    }
     result.subscribers = 42;
     result.replays = replays;
     return result;
+  }
+  std::optional<Refusal> CannotAck(const PublishAck& ack) override {
+    acks_asked.push_back(ack);
+    return ack_refusal;
+  }
+  // As many subscribers as its sequence, times ten.
+  AckAnswer AskAck(uint64_t sequence, const PublishAck& ack, PublishOnce::By) override {
+    ++ack_asks;
+    if (lost.contains(sequence)) return {.state = AckAnswer::State::kLost};
+    if (sequence > acked_through) return {};
+    AckAnswer answer{.state = AckAnswer::State::kHad};
+    if (ack.matched) answer.matched = sequence * 10;
+    return answer;
   }
   const Epoch& epoch() const override { return epoch_; }
   Admission Admit(const StreamRequest& request) override {

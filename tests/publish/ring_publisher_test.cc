@@ -24,6 +24,15 @@ class Host : public PublishHost {
   bool is_closing() const override { return closing; }
   uint64_t SubscribersOfAll() const override { return 7; }
   int64_t NowNs() const override { return 1; }
+  std::optional<Refusal> CannotAck(const http::PublishAck&) const override { return std::nullopt; }
+  http::AckAnswer AskAck(uint64_t sequence, const http::PublishAck&) const override {
+    if (sequence > matched_through) return {};
+    const bool knows = sequence >= knows_from;
+    return {.state = http::AckAnswer::State::kHad,
+            .matched = knows ? std::optional(sequence * 10) : std::nullopt};
+  }
+  uint64_t matched_through = 0;
+  uint64_t knows_from = 0;
 
   int drains = 0;
   bool can_drain = true;
@@ -208,6 +217,35 @@ TEST_F(BatchTest, LeavesRepeatsOutOfABatchById) {
   EXPECT_EQ(Drain(), "data: a\nid: a\n\ndata: c\nid: c\n\n");
   EXPECT_EQ(Publish(events, {By::kEventIds, ""}).replays, 4u);
   EXPECT_EQ(Drain(), "");
+}
+
+TEST_F(BatchTest, ARepeatWaitsForTheFirstOnesPlaces) {
+  const std::vector<Event> events = {{.data = "a", .id = "a"}, {.data = "b", .id = "b"}};
+  EXPECT_TRUE(Publish(events, {By::kEventIds, ""}).sequences.empty());
+  Drain();
+  const http::PublishResult repeat =
+      Publish({events[1], {.data = "c", .id = "c"}, events[0]}, {By::kEventIds, ""});
+  EXPECT_EQ(std::vector<uint64_t>(repeat.sequences.begin(), repeat.sequences.end()),
+            (std::vector<uint64_t>{2, 3, 1}));
+  EXPECT_EQ(Publish({events}, {By::kKey, "k"}).first_sequence, 4u);
+  EXPECT_EQ(Publish({events}, {By::kKey, "k"}).first_sequence, 4u);
+}
+
+TEST_F(BatchTest, WhatWasMatchedIsToldAgainWithTheFirstAnswer) {
+  using State = http::AckAnswer::State;
+  const http::PublishAck ack{.matched = true};
+  const std::vector<Event> events = {{.data = "a"}, {.data = "b"}};
+  Publish(events, {By::kKey, "k"});
+  Publish({{.data = "c", .id = "c"}}, {By::kEventIds, ""});
+  EXPECT_EQ(publisher_.AskAck(2, ack, By::kKey).state, State::kPending);
+  host_.matched_through = 3;
+  EXPECT_EQ(publisher_.AskAck(2, ack, By::kKey).matched, 20u);
+  EXPECT_EQ(publisher_.AskAck(3, ack, By::kEventIds).matched, 30u);
+  host_.knows_from = 100;  // the ledger has forgotten them
+  EXPECT_EQ(publisher_.AskAck(2, ack, By::kKey).matched, 20u);
+  EXPECT_EQ(publisher_.AskAck(3, ack, By::kEventIds).matched, 30u);
+  EXPECT_EQ(publisher_.AskAck(1, ack, By::kKey).state, State::kHad);
+  EXPECT_EQ(publisher_.AskAck(1, ack, By::kKey).matched, std::nullopt) << "nobody asked in time";
 }
 
 TEST_F(BatchTest, OfManyAtOnceOneIsThePublishAndTheOthersItsRepeats) {
