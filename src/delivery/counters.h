@@ -37,8 +37,8 @@ struct DeliveryCounters {
   std::array<Counter, kGapReasonCount> gaps;  // told
   std::array<Counter, kDisconnectCount> disconnects;
   std::vector<LagCounters> lag;  // a policy, and the last for the default; sized once, by Delivery
-  Histogram delivery_ns;  // publish to handed to the kernel, a delivery each
-  Histogram fanout_ns;    // publish to the shard's last reader that was not blocked, an event each
+  Histogram delivery_ns;         // publish to handed to the kernel, a delivery each
+  Histogram fanout_ns;  // publish to the shard's last reader that was not blocked, an event each
 };
 
 }  // namespace sluice

@@ -19,9 +19,9 @@
 //         goes, within a turn, with its last.
 // Bounds: DeliveryLimits. A blocked reader past a lag bound is given up, or leaves its place in the
 //         log for a newer one, as its channel's policy says (see lag_policy.h); when the logs are
-//         full the blocked readers furthest behind do so; while flowing readers of some channel have
-//         yet to be sent `unswept_bytes_max`, ContinueAppend is false and the ring fills up (which
-//         refuses publishes).
+//         full the blocked readers furthest behind do so; while flowing readers of some channel
+//         have yet to be sent `unswept_bytes_max`, ContinueAppend is false and the ring fills up
+//         (which refuses publishes).
 #pragma once
 
 #include <memory>

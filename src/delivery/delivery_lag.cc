@@ -19,8 +19,7 @@ bool Delivery::IsStopped(const BlockedReader& reader, int64_t now_ns) const {
          channel.log().IsAtTail(reader.cursor);
 }
 
-std::optional<Disconnect> Delivery::BoundPassed(const BlockedReader& reader,
-                                                int64_t now_ns) const {
+std::optional<Disconnect> Delivery::BoundPassed(const BlockedReader& reader, int64_t now_ns) const {
   const Channel& channel = *channels_[reader.channel];
   const Log& log = channel.log();
   const LagPolicy& policy = lag_policies_[channel.lag_policy];

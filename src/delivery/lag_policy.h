@@ -42,13 +42,13 @@ size_t FindLagPolicy(std::span<const LagPolicy> policies, const Subscription& su
 
 // Of one policy, a shard.
 struct LagCounters {
-  Counter disconnects;        // readers given up
-  Counter skips;              // times that a reader was moved to the newest event
-  Counter skipped_events;     // that those did not get, a reader each
-  Counter conflations;        // times that a reader left its log for the newest of each key
-  Counter conflated_events;   // that were replaced by newer ones before those had them, each
-  Counter conflating;         // readers, now
-  Counter table_events;       // held for them, now
+  Counter disconnects;       // readers given up
+  Counter skips;             // times that a reader was moved to the newest event
+  Counter skipped_events;    // that those did not get, a reader each
+  Counter conflations;       // times that a reader left its log for the newest of each key
+  Counter conflated_events;  // that were replaced by newer ones before those had them, each
+  Counter conflating;        // readers, now
+  Counter table_events;      // held for them, now
   Counter table_events_highest;
   Counter table_bytes;
   Counter table_bytes_highest;

@@ -250,7 +250,8 @@ uint64_t Log::SequenceAt(const Cursor& cursor, uint64_t index, uint64_t newest) 
     SLUICE_CHECK(segment->next != nullptr);
     segment = segment->next;
   }
-  const uint32_t low = segment->mark(static_cast<uint32_t>(index - segment->base_index)).sequence_low;
+  const uint32_t low =
+      segment->mark(static_cast<uint32_t>(index - segment->base_index)).sequence_low;
   return newest - (static_cast<uint32_t>(newest) - low);
 }
 
