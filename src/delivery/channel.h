@@ -52,6 +52,7 @@ class Channel {
   // passed its new place: a round begins.
   bool RemoveFlowing(uint32_t index);
 
+  uint32_t blocked() const { return blocked_; }
   void CountBlocked(int change) { blocked_ += static_cast<uint32_t>(change); }
 
   // True if flowing readers are to get it.

@@ -94,6 +94,7 @@ void Delivery::RemoveChannel(uint32_t number) {
     topics_.Remove(number);
   }
   channels_[number].reset();
+  if (number < conflations_.size()) conflations_[number].reset();
   // What is matched names channels by number.
   (event_.held != nullptr ? numbers_left_ : numbers_free_).push_back(number);
   counters_.channels.Set(--channel_count_);
@@ -103,6 +104,7 @@ void Delivery::RemoveChannel(uint32_t number) {
 void Delivery::AfterLeave(uint32_t number) {
   Channel& channel = *channels_[number];
   if (channel.readers() != 0) {
+    if (Conflates(channel)) TrimBacklog(number);
     channel.RestIfIdle();
   } else if (!channel.is_emptied) {
     channel.is_emptied = true;
@@ -183,7 +185,12 @@ void Delivery::AppendTo(uint32_t number) {
   if (channel->readers() == 0) return;
   --appends_left_;
   counters_.appends.Add();
-  if (!channel->Append(event_.held, event_.fanout, &fanout_)) return;
+  const bool is_for_flowing = channel->Append(event_.held, event_.fanout, &fanout_);
+  if (Conflates(*channel)) {
+    ConflationOf(number).Append(event_.held, channel->log().tail_index() - 1);
+    TrimBacklog(number);
+  }
+  if (!is_for_flowing) return;
   Enqueue(number);
   if (!channel->is_stalled && channel->unswept_bytes() >= unswept_bytes_max_) {
     channel->is_stalled = true;
@@ -251,7 +258,7 @@ bool Delivery::Detach(ConnectionId connection) {
   }
   Channel& channel = *channels_[place.channel];
   if (place.is_blocked()) {
-    channel.log().Detach(blocked_[place.index()].cursor);
+    LeaveChannel(&blocked_[place.index()]);
     FreeBlocked(place.index());
   } else {
     channel.log().Detach(channel.reader(place.index()).cursor);
@@ -378,6 +385,7 @@ void Delivery::Unblock(uint32_t index) {
   const uint32_t channel = reader.channel;
   FreeBlocked(index);
   AddFlowing(channel, cursor, connection);
+  if (Conflates(*channels_[channel])) TrimBacklog(channel);
   channels_[channel]->RestIfIdle();
 }
 

@@ -35,6 +35,7 @@
 #include "base/reason.h"
 #include "base/slot_array.h"
 #include "delivery/channel.h"
+#include "delivery/conflation.h"
 #include "delivery/counters.h"
 #include "delivery/lag_policy.h"
 #include "delivery/left_place.h"
@@ -63,6 +64,7 @@ struct DeliveryLimits {
   // action of their own.
   LagAction lag_action = LagAction::kDisconnect;
   std::vector<LagPolicy> lag_policies = {};
+  ConflationLimits conflation = {};  // a channel
 };
 
 // Where readers that begin behind the tail get what they have missed.
@@ -165,6 +167,8 @@ class Delivery {
     bool has_aside() const { return aside_sent < aside.size(); }
     // That it left in the middle.
     bool has_frame() const { return left != nullptr && left->has_frame; }
+    // It has no cursor then.
+    bool is_conflating() const { return left != nullptr && left->is_conflating; }
   };
 
   // Consecutive requests of a batch whose cursors stood at the same place.
@@ -255,11 +259,24 @@ class Delivery {
   void GiveUp(uint32_t index, Disconnect reason);
   uint64_t FirstMissing(const BlockedReader& reader) const;
   void SkipToNewest(uint32_t index);
-  void TellSkip(BlockedReader* reader, uint64_t first, uint64_t last);
+  void TellSkip(BlockedReader* reader, uint64_t first, uint64_t last, uint64_t resume);
   void LeaveFrame(BlockedReader* reader);
   size_t ConsumeFrame(BlockedReader* reader, size_t bytes, int64_t now_ns);
   void DropFrame(LeftPlace* left);
   uint64_t HeldBy(const BlockedReader& reader) const;
+
+  // Readers that conflate.
+  bool Conflates(const Channel& channel) const {
+    return lag_policies_[channel.lag_policy].action == LagAction::kConflate;
+  }
+  Conflation& ConflationOf(uint32_t channel);
+  void TrimBacklog(uint32_t channel);
+  void Conflate(uint32_t index);
+  void TellDropped(BlockedReader* reader);
+  uint32_t GatherConflated(const BlockedReader& reader, iovec* iovecs, Frame** large) const;
+  void ConsumeConflated(BlockedReader* reader, size_t bytes, int64_t now_ns);
+  void GoOnConflating(uint32_t index);
+  void LeaveChannel(BlockedReader* reader);
   static Disconnect ReasonOf(int error);
   void DropBlocked(uint32_t index, Disconnect reason);
   bool CutFurthestBehind();
@@ -282,6 +299,7 @@ class Delivery {
   std::vector<uint32_t> numbers_free_;
   std::vector<uint32_t> numbers_left_;  // while an event is half appended
   size_t channel_count_ = 0;
+  std::vector<std::unique_ptr<Conflation>> conflations_;  // the same; where there is a need
   HashIndex by_text_;
   TopicIndex topics_;
   uint32_t topicless_ = kNone;   // the channel of events without topics

@@ -39,6 +39,7 @@ size_t Delivery::GatherReady(size_t left, int64_t now_ns) {
     Frame* large = nullptr;
     uint32_t iovecs = 0;
     if (reader.is_used) {
+      if (reader.is_conflating()) TellDropped(&reader);
       iovecs = GatherBlocked(reader, batch_.Space(), &large);
       if (iovecs != 0 && !batch_.Takes(large)) break;
     }
@@ -63,6 +64,7 @@ uint32_t Delivery::GatherBlocked(const BlockedReader& reader, iovec* iovecs, Fra
   constexpr uint32_t kMax = SendBatch::kIovecsMax;
   const Log& log = channels_[reader.channel]->log();
   if (reader.has_frame()) return GatherFrame(reader, iovecs, large);
+  if (reader.is_conflating()) return GatherConflated(reader, iovecs, large);
   if (!reader.has_aside()) {
     if (reader.is_ending) return 0;
     const uint32_t pieces =
@@ -88,6 +90,7 @@ void Delivery::ConsumeBlocked(BlockedReader* reader, size_t bytes, int64_t now_n
   counters_.sends.Add();
   counters_.bytes_out.Add(bytes);
   if (reader->has_frame()) bytes -= ConsumeFrame(reader, bytes, now_ns);
+  if (reader->is_conflating()) return ConsumeConflated(reader, bytes, now_ns);
   Log& log = channels_[reader->channel]->log();
   size_t from_log = bytes;
   if (reader->has_aside()) {
@@ -121,6 +124,8 @@ void Delivery::AfterBlockedSend(uint32_t index, size_t offered, int32_t result, 
     const ConnectionId connection = reader.connection;
     Detach(connection);
     events_.OnEnded(connection);
+  } else if (reader.is_conflating()) {
+    GoOnConflating(index);
   } else if (channels_[reader.channel]->log().IsAtTail(reader.cursor)) {
     Unblock(index);
   } else {
@@ -165,9 +170,11 @@ void Delivery::CheckLag(int64_t now_ns) {
 void Delivery::CheckBlocked(uint32_t index, uint64_t* furthest, int64_t now_ns) {
   const BlockedReader& reader = blocked_[index];
   const Log& log = channels_[reader.channel]->log();
-  const uint64_t lag_bytes = log.tail_offset() - log.Offset(reader.cursor);
+  const uint64_t lag_bytes =
+      reader.is_conflating() ? 0 : log.tail_offset() - log.Offset(reader.cursor);
   if (IsStopped(reader, now_ns)) {
-    const bool is_in_aside = lag_bytes == 0 || reader.is_ending;
+    const bool is_in_aside =
+        reader.is_ending || (reader.is_conflating() ? reader.has_aside() : lag_bytes == 0);
     return GiveUp(index, is_in_aside ? Disconnect::kAsideTimeout : Disconnect::kLagAge);
   }
   if (lag_bytes == 0) return;

@@ -38,7 +38,7 @@ void Delivery::FallBehind(uint32_t index, Disconnect reason) {
   const LagAction action = lag_policies_[channels_[reader.channel]->lag_policy].action;
   // One that is ending gets what was there when its end was asked for, or nothing.
   if (action == LagAction::kDisconnect || reader.is_ending) return GiveUp(index, reason);
-  SkipToNewest(index);
+  action == LagAction::kSkip ? SkipToNewest(index) : Conflate(index);
 }
 
 void Delivery::GiveUp(uint32_t index, Disconnect reason) {
@@ -51,6 +51,9 @@ uint64_t Delivery::HeldBy(const BlockedReader& reader) const {
   const Channel& channel = *channels_[reader.channel];
   const Log& log = channel.log();
   const uint64_t of_frame = reader.has_frame() ? reader.left->rest().size() : 0;
+  if (reader.is_conflating()) {
+    return of_frame + conflations_[reader.channel]->table().bytes();
+  }
   const bool may_skip = lag_policies_[channel.lag_policy].action != LagAction::kDisconnect;
   if (may_skip && FirstMissing(reader) + 1 >= log.tail_index()) return of_frame;
   return of_frame + log.tail_offset() - log.Offset(reader.cursor);
@@ -77,7 +80,7 @@ void Delivery::SkipToNewest(uint32_t index) {
   const uint64_t last_sequence = sequence_at(newest - 1);
   if (reader.left == nullptr) reader.left = std::make_unique<LeftPlace>();
   if (!log.IsAtFrameStart(reader.cursor)) LeaveFrame(&reader);
-  TellSkip(&reader, first_sequence, last_sequence);
+  TellSkip(&reader, first_sequence, last_sequence, last_sequence);
   const Cursor left = std::exchange(reader.cursor, log.AttachNewest());
   log.Detach(left);
   reader.aside_at = log.Offset(reader.cursor);
@@ -88,7 +91,7 @@ void Delivery::SkipToNewest(uint32_t index) {
 
 // In the aside, which goes before what is at the reader's new place. A gap that it has not begun to
 // take grows instead of being told twice: so a reader that takes nothing holds two at most.
-void Delivery::TellSkip(BlockedReader* reader, uint64_t first, uint64_t last) {
+void Delivery::TellSkip(BlockedReader* reader, uint64_t first, uint64_t last, uint64_t resume) {
   LeftPlace& left = *reader->left;
   if (!reader->has_aside()) {
     reader->aside.clear();
@@ -108,7 +111,7 @@ void Delivery::TellSkip(BlockedReader* reader, uint64_t first, uint64_t last) {
              .after = epoch_->Id(first - 1),
              .first = first,
              .last = last,
-             .resume = last},
+             .resume = resume},
             *epoch_);
 }
 

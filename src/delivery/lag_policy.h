@@ -46,7 +46,7 @@ struct LagCounters {
   Counter skips;             // times that a reader was moved to the newest event
   Counter skipped_events;    // that those did not get, a reader each
   Counter conflations;       // times that a reader left its log for the newest of each key
-  Counter conflated_events;  // that were replaced by newer ones before those had them, each
+  Counter conflated_events;  // that those did not get: newer ones took their place, each
   Counter conflating;        // readers, now
   Counter table_events;      // held for them, now
   Counter table_events_highest;

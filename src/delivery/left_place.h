@@ -24,6 +24,12 @@ struct LeftPlace {
   size_t sent = 0;
   int64_t published_ns = 0;
 
+  // It conflates: it has had, or need not have, what is up to this sequence.
+  bool is_conflating = false;
+  uint64_t after = 0;
+  uint64_t told = 0;        // of what was dropped, up to this sequence
+  uint64_t next_index = 0;  // in the log, of the event that would have been its next
+
   // Where in the reader's aside the gap told last begins, and its first sequence.
   size_t gap_at = kNone;
   uint64_t gap_first = 0;

@@ -137,7 +137,7 @@ class Simulation {
         .sends_max = 1 + Below(8),
         .send_bytes_max = 256 + Below(16 * 1024),
         .heartbeat_ns = kNsPerSecond,
-        .lag_policies = {Policy("s/**", LagAction::kSkip), Policy("c/**", LagAction::kSkip)}};
+        .lag_policies = {Policy("s/**", LagAction::kSkip), Policy("c/**", LagAction::kConflate)}};
   }
   static SimulatedFaults Faults(uint64_t seed) {
     return {.short_write = 100,
@@ -383,6 +383,8 @@ void RunSeeds(uint64_t first, uint64_t last, bool with_faults) {
     sums["goodbyes"] += simulation.goodbyes;
     sums["gaps"] += simulation.gaps;
     sums["skipped"] += simulation.skipped;
+    sums["replaced"] += simulation.replaced;
+    sums["conflations"] += simulation.lag(1).conflations.value();
     sums["skips"] += simulation.lag(0).skips.value();
     sums["stopped"] += simulation.lag(0).disconnects.value();
   }
