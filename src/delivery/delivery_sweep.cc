@@ -142,6 +142,7 @@ void Delivery::SettleSwept(int64_t now_ns) {
   for (const uint32_t number : swept_) {
     Channel& channel = *channels_[number];
     channel.FinishRounds(&fanout_, now_ns);
+    if (Conflates(channel)) TrimBacklog(number);
     if (channel.remaining() != 0) {
       Enqueue(number);
     } else {
@@ -162,7 +163,7 @@ void Delivery::RecordDeliveries(const Cursor& from, size_t bytes, uint64_t reade
       const FrameMark& finished_mark = segment->mark(mark);
       counters_.delivery_ns.Record(now_ns - finished_mark.published_ns, readers);
       if (ledger_ == nullptr) continue;
-      ledger_->AddHanded(ledger_->Widen(finished_mark.sequence), static_cast<uint32_t>(readers),
+      ledger_->AddHanded(ledger_->Widen(finished_mark.sequence_low), static_cast<uint32_t>(readers),
                          now_ns);
     }
     if (end <= segment->bytes) break;

@@ -16,7 +16,7 @@ namespace sluice {
 // Where a frame ends within its segment.
 struct FrameMark {
   uint32_t end;
-  uint32_t sequence;  // its last 32 bits: no two events of a log are further apart
+  uint32_t sequence_low;  // the lower half: a place among those near by, see Log::SequenceAt
   int64_t published_ns;
 };
 

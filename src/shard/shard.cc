@@ -9,6 +9,20 @@ namespace {
 
 constexpr int64_t kJournalLookNs = 100 * kNsPerMs;
 
+// The options are valid.
+std::vector<LagPolicy> LagPoliciesOf(const Options& options) {
+  std::vector<LagPolicy> policies;
+  for (const LagPolicyOptions& policy : options.lag_policies) {
+    const uint64_t age_max_ms = policy.age_max_ms.value_or(options.lag_age_max_ms);
+    policies.push_back({.topics = policy.topics,
+                        .action = ParseLagAction(policy.policy).value(),
+                        .bytes_max = policy.bytes_max.value_or(options.lag_bytes_max),
+                        .events_max = policy.events_max.value_or(options.lag_events_max),
+                        .age_max_ns = static_cast<int64_t>(age_max_ms) * kNsPerMs});
+  }
+  return policies;
+}
+
 DeliveryLimits LimitsOf(const Options& options) {
   return {
       .lag_bytes_max = options.lag_bytes_max,
@@ -22,6 +36,10 @@ DeliveryLimits LimitsOf(const Options& options) {
       .heartbeat_ns = options.heartbeat_ms * kNsPerMs,
       .replay_bytes_max = options.replay_bytes_max,
       .replay_held_bytes_max = options.history_cache_bytes_max,
+      .lag_action = ParseLagAction(options.lag_policy).value(),
+      .lag_policies = LagPoliciesOf(options),
+      .conflation = {.events_max = options.lag_table_events_max,
+                     .bytes_max = options.lag_table_bytes_max},
   };
 }
 
@@ -180,8 +198,8 @@ void Shard::Drain() {
   if (shared_.acks != nullptr) shared_.acks->SetMatched(index_, delivery_.matched_sequence());
 }
 
-// History or journal may be what keeps the ring full. Not too far ahead of who waits to be told how many
-// subscribers were matched, or the ledger has forgotten it (see LedgerEventsFor).
+// History or journal may be what keeps the ring full. Not too far ahead of who waits to be told how
+// many subscribers were matched, or the ledger has forgotten it (see LedgerEventsFor).
 void Shard::DrainOnce() {
   const uint64_t first = connections_.acks().first_to_be_matched();
   const bool is_far_ahead =
