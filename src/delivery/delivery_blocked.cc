@@ -145,7 +145,7 @@ void Delivery::CountLost(const Cursor& cursor, Disconnect reason) {
   uint32_t mark = cursor.mark;
   for (const Segment* segment = cursor.segment; segment != nullptr; segment = segment->next) {
     for (; mark < segment->mark_count; ++mark) {
-      ledger_->AddLost(ledger_->Widen(segment->mark(mark).sequence), LossBy(reason), 1);
+      ledger_->AddLost(ledger_->Widen(segment->mark(mark).sequence_low), LossBy(reason), 1);
     }
     mark = 0;
   }
