@@ -38,7 +38,7 @@ Journal::Journal(const JournalOptions& options, std::unique_ptr<JournalProgress>
 Status Journal::Open(const JournalOptions& options, JournalRecovery* recovery,
                      std::unique_ptr<Journal>* journal) {
   *recovery = {};
-  std::unique_ptr<Store> store;
+  std::unique_ptr<JournalStore> store;
   Status status = options.open_store
                       ? options.open_store(&store)
                       : OpenRocksDbStore(options.directory, StoreAccess::kReadAndWrite, &store);

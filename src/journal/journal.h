@@ -3,7 +3,7 @@
 // than the memory, gets them back. What it could not keep it says: a hole is a record like an
 // event.
 //
-//   draining shard ─ Offer ─► RecordQueue ─► journal's thread (JournalWriter) ─► Store
+//   draining shard ─ Offer ─► RecordQueue ─► journal's thread (JournalWriter) ─► JournalStore
 //                                                 └─► JournalProgress ─► acknowledgements, /stats
 //
 // It never fills the ring and never holds a shard up: when the queue is full (the disk is slow,
@@ -61,7 +61,7 @@ struct JournalOptions {
   // returned): whoever waits for an answer looks again.
   std::function<void()> on_progress;
   // For tests; by default RocksDB in `directory`, and the clock of the host.
-  std::function<Status(std::unique_ptr<Store>*)> open_store;
+  std::function<Status(std::unique_ptr<JournalStore>*)> open_store;
   std::function<int64_t()> wall_clock;
 };
 

@@ -18,7 +18,7 @@ namespace sluice {
 namespace {
 
 struct OpenedJournal {
-  std::unique_ptr<Store> store;
+  std::unique_ptr<JournalStore> store;
   JournalStateRecord state;
   SpanTable spans{JournalRetention{}};
   JournalRecovery found;

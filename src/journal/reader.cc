@@ -73,7 +73,7 @@ class RecordReading {
 
 }  // namespace
 
-Status ReadRecords(Store& store, uint64_t after, uint64_t through, const OnRecord& on_record,
+Status ReadRecords(JournalStore& store, uint64_t after, uint64_t through, const OnRecord& on_record,
                    ReadSummary* summary) {
   summary->last = after;
   if (after >= through) return Status::Ok();

@@ -28,7 +28,7 @@ struct ReadSummary {
 // Records of the sequences after `after` up to `through`, all of which must be in the store. What
 // should be there and is not, or has a wrong checksum, comes as a hole (kDamage), in its place. A
 // hole or skip that reaches beyond either end is cut there.
-Status ReadRecords(Store& store, uint64_t after, uint64_t through, const OnRecord& on_record,
+Status ReadRecords(JournalStore& store, uint64_t after, uint64_t through, const OnRecord& on_record,
                    ReadSummary* summary);
 
 }  // namespace sluice

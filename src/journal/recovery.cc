@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kReadBytes = 1 << 20;
 
-Status ReadState(Store& store, JournalStateRecord* state, bool* is_new) {
+Status ReadState(JournalStore& store, JournalStateRecord* state, bool* is_new) {
   std::vector<StoreEntry> entries;
   Status status = store.Read(StoreTable::kState, 0, 0, 1, &entries);
   if (!status.ok()) return status;
@@ -29,7 +29,7 @@ Status ReadState(Store& store, JournalStateRecord* state, bool* is_new) {
 
 // Calls `on_entry` for each entry from `from` on, in order.
 template <typename OnEntry>
-Status ForEachEntry(Store& store, StoreTable table, uint64_t from, OnEntry&& on_entry) {
+Status ForEachEntry(JournalStore& store, StoreTable table, uint64_t from, OnEntry&& on_entry) {
   std::vector<StoreEntry> entries;
   while (true) {
     Status status = store.Read(table, from, UINT64_MAX, kReadBytes, &entries);
@@ -75,7 +75,7 @@ int64_t HostWallNs() {
   return int64_t{now.tv_sec} * kNsPerSecond + now.tv_nsec;
 }
 
-Status ReadJournal(Store& store, JournalStateRecord* state, SpanTable* spans,
+Status ReadJournal(JournalStore& store, JournalStateRecord* state, SpanTable* spans,
                    JournalRecovery* recovery) {
   Status status = ReadState(store, state, &recovery->is_new);
   if (!status.ok()) return status;
@@ -107,7 +107,7 @@ Status ReadJournal(Store& store, JournalStateRecord* state, SpanTable* spans,
   return Status::Ok();
 }
 
-Status RecoverJournal(const JournalOptions& options, std::unique_ptr<Store> store,
+Status RecoverJournal(const JournalOptions& options, std::unique_ptr<JournalStore> store,
                       JournalRecovery* recovery, JournalFound* found) {
   found->spans = std::make_unique<SpanTable>(options.retention);
   JournalStateRecord& state = found->state;

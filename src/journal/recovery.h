@@ -13,11 +13,11 @@
 
 namespace sluice {
 
-Status RecoverJournal(const JournalOptions& options, std::unique_ptr<Store> store,
+Status RecoverJournal(const JournalOptions& options, std::unique_ptr<JournalStore> store,
                       JournalRecovery* recovery, JournalFound* found);
 
 // State, spans and blocks, as they stand; for RecoverJournal and the tools that change nothing.
-Status ReadJournal(Store& store, JournalStateRecord* state, SpanTable* spans,
+Status ReadJournal(JournalStore& store, JournalStateRecord* state, SpanTable* spans,
                    JournalRecovery* recovery);
 
 int64_t HostWallNs();

@@ -97,7 +97,7 @@ rocksdb::ColumnFamilyOptions FamilyOptions(const std::shared_ptr<rocksdb::Cache>
   return options;
 }
 
-class RocksDbStore : public Store {
+class RocksDbStore : public JournalStore {
  public:
   RocksDbStore(std::string directory, StoreAccess access)
       : directory_(std::move(directory)),
@@ -259,7 +259,7 @@ Status Explain(const std::string& directory, const Status& status) {
 }  // namespace
 
 Status OpenRocksDbStore(const std::string& directory, StoreAccess access,
-                        std::unique_ptr<Store>* store) {
+                        std::unique_ptr<JournalStore>* store) {
   if (access == StoreAccess::kReadAndWrite) {
     if (Status made = MakeFolder(directory); !made.ok()) return Explain(directory, made);
   }

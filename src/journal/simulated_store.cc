@@ -7,7 +7,7 @@
 
 namespace sluice {
 
-class SimulatedStore : public Store {
+class SimulatedStore : public JournalStore {
  public:
   SimulatedStore(SimulatedDisk& disk, uint64_t generation, std::string torn)
       : disk_(disk), generation_(generation), torn_(std::move(torn)) {}
@@ -52,7 +52,7 @@ class SimulatedStore : public Store {
   const std::string torn_;
 };
 
-std::unique_ptr<Store> SimulatedDisk::OpenStore() {
+std::unique_ptr<JournalStore> SimulatedDisk::OpenStore() {
   const std::lock_guard lock(mutex_);
   return std::make_unique<SimulatedStore>(*this, generation_, std::exchange(torn_, {}));
 }

@@ -22,7 +22,7 @@ class SimulatedDisk {
  public:
   using Table = std::map<std::pair<StoreTable, uint64_t>, std::string>;
 
-  std::unique_ptr<Store> OpenStore();
+  std::unique_ptr<JournalStore> OpenStore();
 
   // Every write and sync from now on fails with these words; empty: works again.
   void Fail(std::string words);

@@ -35,9 +35,9 @@ struct StoreEntry {
   std::string bytes;
 };
 
-class Store {
+class JournalStore {
  public:
-  virtual ~Store() = default;
+  virtual ~JournalStore() = default;
 
   // What was found torn at the end of the store when it was opened, and cut; empty: nothing.
   virtual std::string torn() const = 0;

@@ -33,7 +33,7 @@ inline constexpr size_t kBlockBytesMax = 64 << 10;
 
 // What is there when the thread begins.
 struct JournalFound {
-  std::unique_ptr<Store> store;
+  std::unique_ptr<JournalStore> store;
   JournalStateRecord state;
   std::unique_ptr<SpanTable> spans;
 };
@@ -58,7 +58,7 @@ class JournalWriter {
   }
   void Wake();
 
-  Store& store() { return *found_.store; }
+  JournalStore& store() { return *found_.store; }
   const SpanTable& spans() const { return *found_.spans; }
   uint64_t commits() const { return commits_.value(); }
   uint64_t syncs() const { return syncs_.value(); }

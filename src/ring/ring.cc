@@ -23,16 +23,20 @@ uint64_t Widen(uint32_t low, uint64_t base) {
 
 }  // namespace
 
-Ring::Ring(uint32_t events_max, uint64_t bytes_max, uint32_t consumers)
+Ring::Ring(uint32_t events_max, uint64_t bytes_max, uint32_t consumers, uint64_t first_sequence)
     : mask_(uint64_t{events_max} - 1),
       chunks_max_(bytes_max / kChunkBytes),
       consumer_count_(consumers),
       slots_(std::make_unique<Slot[]>(events_max)),
       consumers_(std::make_unique<Consumer[]>(consumers)),
-      position_(Pack(1, 0)) {
+      position_(Pack(first_sequence, 0)),
+      gate_sequence_(first_sequence) {
   SLUICE_CHECK(events_max >= 2 && (events_max & (events_max - 1)) == 0);
   SLUICE_CHECK(events_max <= (1u << 30) && chunks_max_ >= 1 && chunks_max_ < (1u << 30));
-  SLUICE_CHECK(consumers >= 1);
+  SLUICE_CHECK(consumers >= 1 && first_sequence >= 1);
+  for (uint32_t i = 0; i < consumers; ++i) {
+    consumers_[i].sequence.store(first_sequence, std::memory_order_relaxed);
+  }
 }
 
 Ring::~Ring() {
@@ -58,6 +62,9 @@ Ring::Room Ring::LookForRoom(uint64_t position, uint64_t events, uint64_t chunks
       static_cast<uint32_t>(position >> 32) - static_cast<uint32_t>(gate_chunks);
   // A gate past the position: others pushed and were drained since the position was read.
   if (events_held > mask_ + 1 || chunks_held > chunks_max_) return Room::kStale;
+  // Exact if the claim succeeds, for then the position is the newest.
+  const uint64_t end = end_sequence_.load(std::memory_order_acquire);
+  if (end != 0 && gate_sequence + events_held + events > end) return Room::kAtEnd;
   const bool fits = events_held + events <= mask_ + 1 && chunks_held + chunks <= chunks_max_;
   return fits ? Room::kEnough : Room::kTooLittle;
 }
@@ -85,6 +92,7 @@ PushResult Ring::TryPush(std::span<Frame* const> frames, int64_t now_ns, uint64_
   bool is_gate_fresh = false;
   while (true) {
     const Room room = LookForRoom(position, frames.size(), chunks);
+    if (room == Room::kAtEnd) return PushResult::kAtEnd;
     if (room == Room::kTooLittle && is_gate_fresh) return PushResult::kFull;
     if (room != Room::kEnough) {
       ReadGate();
@@ -115,6 +123,9 @@ PushResult Ring::TryPush(std::span<Frame* const> frames, int64_t now_ns, uint64_
   WakeSleepers();
   return PushResult::kPushed;
 }
+
+// Release, pairs with the acquire in LookForRoom: what reserved the sequences came before.
+void Ring::RaiseEnd(uint64_t sequence) { RaiseTo(end_sequence_, sequence); }
 
 void Ring::WakeSleepers() {
   for (uint32_t i = 0; i < consumer_count_; ++i) {

@@ -21,7 +21,8 @@
 //
 // Thread: TryPush by any; Drain, PrepareSleep, Awake by the consumer's own thread.
 // Bounds: events_max slots (a power of two, 2 or more) and bytes_max of frames' footprints. Full is
-//         kFull, now; a batch that could never fit is kTooLarge.
+//         kFull, now; a batch that could never fit is kTooLarge. Sequences from end_sequence on are
+//         not given out: kAtEnd, until it is raised.
 #pragma once
 
 #include <atomic>
@@ -35,14 +36,15 @@
 
 namespace sluice {
 
-enum class PushResult { kPushed, kFull, kTooLarge };
+enum class PushResult { kPushed, kFull, kTooLarge, kAtEnd };
 
 class Ring {
  public:
   // Calls that rouse a sleeping consumer from another thread: its engine's Wake.
   using Waker = std::function<void()>;
 
-  Ring(uint32_t events_max, uint64_t bytes_max, uint32_t consumers);
+  // The first event pushed gets `first_sequence`.
+  Ring(uint32_t events_max, uint64_t bytes_max, uint32_t consumers, uint64_t first_sequence = 1);
   ~Ring();
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
@@ -66,7 +68,10 @@ class Ring {
   [[nodiscard]] bool PrepareSleep(uint32_t consumer);
   void Awake(uint32_t consumer);
 
-  // The newest sequence claimed; 0 before the first.
+  // Sequences below `sequence` may be given out; without a call all may. Never lowered.
+  void RaiseEnd(uint64_t sequence);
+
+  // The newest sequence claimed; before the first, the one before it.
   uint64_t newest_sequence() const;
   // Events pushed and not yet drained by the slowest consumer (a moment old).
   uint64_t depth() const;
@@ -85,7 +90,7 @@ class Ring {
   };
   struct alignas(kCacheLine) Consumer {
     // Written by the consumer with every drain, read by producers when they look for the gate.
-    std::atomic<uint64_t> sequence{1};  // the next to drain
+    std::atomic<uint64_t> sequence{0};  // the next to drain
     std::atomic<uint64_t> chunks{0};    // drained ever
     // Read by producers with every push, seldom written: a line of its own.
     alignas(kCacheLine) std::atomic<bool> is_sleeping{false};
@@ -98,7 +103,7 @@ class Ring {
   static uint64_t Pack(uint64_t sequence, uint64_t chunks) {
     return (chunks << 32) | (sequence & UINT32_MAX);
   }
-  enum class Room { kEnough, kTooLittle, kStale };
+  enum class Room { kEnough, kTooLittle, kStale, kAtEnd };
   Room LookForRoom(uint64_t position, uint64_t events, uint64_t chunks) const;
   void ReadGate();
   void WakeSleepers();
@@ -110,9 +115,12 @@ class Ring {
   std::unique_ptr<Slot[]> slots_;
   std::unique_ptr<Consumer[]> consumers_;
 
+  // Read by the producers with every push, seldom written. 0: there is none.
+  alignas(kCacheLine) std::atomic<uint64_t> end_sequence_{0};
+
   // Shared by the producers.
   alignas(kCacheLine) std::atomic<uint64_t> position_;
-  alignas(kCacheLine) std::atomic<uint64_t> gate_sequence_{1};
+  alignas(kCacheLine) std::atomic<uint64_t> gate_sequence_;
   std::atomic<uint64_t> gate_chunks_{0};
 };
 

@@ -79,7 +79,7 @@ class JournalUnderTest {
  public:
   JournalUnderTest() = default;
   explicit JournalUnderTest(SimulatedDisk* disk) : disk_(disk) {
-    options.open_store = [disk](std::unique_ptr<Store>* store) {
+    options.open_store = [disk](std::unique_ptr<JournalStore>* store) {
       *store = disk->OpenStore();
       return Status::Ok();
     };

@@ -194,7 +194,7 @@ TEST(RocksDbStore, IsReadWhileItIsWritten) {
   test.Open();
   test.Offer(100);
   test.AwaitDurable();
-  std::unique_ptr<Store> reader;
+  std::unique_ptr<JournalStore> reader;
   ASSERT_TRUE(OpenRocksDbStore(folder.path(), StoreAccess::kReadOnly, &reader).ok());
   std::vector<StoreEntry> entries;
   ASSERT_TRUE(reader->Read(StoreTable::kBlocks, 0, UINT64_MAX, SIZE_MAX, &entries).ok());
