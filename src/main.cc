@@ -79,6 +79,7 @@ int Serve(const sluice::CommandLine& command_line) {
   if (!status.ok()) return Fail(status);
   for (const std::string& address : gateway->addresses()) spdlog::info("listening on {}", address);
   spdlog::info("serving with {} on {} shard(s)", gateway->engine_name(), gateway->shards());
+  for (const std::string& line : gateway->StartNotes()) spdlog::info("{}", line);
   Notify(sluice::kServiceReady);
 
   const timespec second{1, 0};
@@ -95,6 +96,7 @@ int Serve(const sluice::CommandLine& command_line) {
     _exit(kExitCutShort);
   }).detach();
   if (!gateway->Stop()) spdlog::warn("connections were cut off at stop.timeout");
+  for (const std::string& line : gateway->Warnings()) spdlog::warn("{}", line);
   gateway.reset();
   spdlog::info("stopped");
   return 0;

@@ -49,6 +49,8 @@ class Gateway {
   virtual uint64_t subscribers() const = 0;
   // The JSON of GET /stats.
   virtual std::string Stats(bool pretty) const = 0;
+  // Lines about what the start found: to be logged once.
+  virtual std::vector<std::string> StartNotes() const = 0;
   // Lines about what went wrong since the last call, each kind at most once a minute: to be logged.
   virtual std::vector<std::string> Warnings() = 0;
 };

@@ -130,6 +130,18 @@ struct Options {
   // place; and as much again for readers that have not taken theirs.
   uint64_t history_cache_bytes_max = 16 * 1024 * 1024;
 
+  // --- Journal: the history on disk, over restarts ---------------------------------------------
+  // journal.directory: made if it is not there; empty keeps no journal.
+  std::string journal_directory;
+  // journal.events_max, journal.bytes_max, journal.age_max: what it holds; 0 is no bound.
+  uint64_t journal_events_max = 0;
+  uint64_t journal_bytes_max = uint64_t{1024} * 1024 * 1024;
+  uint64_t journal_age_max_ms = 0;
+  // journal.queue_bytes_max: events that the disk has not taken yet.
+  uint64_t journal_queue_bytes_max = 64 * 1024 * 1024;
+  // journal.sync_interval: what is written reaches the disk at least so often.
+  uint32_t journal_sync_interval_ms = 1'000;
+
   // --- Work of one turn of a shard's loop (a trade of throughput against latency) -------------
   // sweep.sends_max: sends between two looks at the engine's events.
   uint32_t sweep_sends_max = 256;

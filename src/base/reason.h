@@ -40,7 +40,8 @@ namespace sluice {
   X(kInvalidEvent, "invalid_event", 400)                    \
   X(kInvalidIdempotencyKey, "invalid_idempotency_key", 400) \
   X(kIdempotencyKeyReused, "idempotency_key_reused", 422)   \
-  X(kBatchTooLarge, "batch_too_large", 413)
+  X(kBatchTooLarge, "batch_too_large", 413)                 \
+  X(kJournalUnavailable, "journal_unavailable", 503)
 
 enum class Refusal : uint8_t {
 #define X(enumerator, word, status) enumerator,

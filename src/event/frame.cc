@@ -165,6 +165,21 @@ Frame* Frame::Encode(const Event& event, const Epoch& epoch, size_t bytes_max) {
   return frame;
 }
 
+Frame* Frame::Restore(std::string_view replay_bytes, const Event& about, uint64_t sequence,
+                      int64_t published_ns) {
+  const size_t extra_bytes = ExtraBytes(about);
+  void* memory = std::malloc(sizeof(Frame) + replay_bytes.size() + extra_bytes);
+  SLUICE_CHECK(memory != nullptr);
+  Frame* frame = new (memory)
+      Frame(static_cast<uint32_t>(replay_bytes.size()), static_cast<uint32_t>(extra_bytes));
+  Put(frame->wire(), replay_bytes);
+  frame->bytes_ = static_cast<uint32_t>(replay_bytes.size());
+  if (extra_bytes != 0) frame->PutExtra(about);
+  frame->sequence_ = sequence;
+  frame->published_ns_ = published_ns;
+  return frame;
+}
+
 void Frame::Stamp(uint64_t sequence, int64_t published_ns, uint32_t references) {
   SLUICE_DCHECK(sequence_ == 0);
   sequence_ = sequence;

@@ -61,6 +61,10 @@ struct FrameTopic {
 
 class Frame {
  public:
+  // A frame as it was before it was stored: its replay_bytes, and the topics, id and key of
+  // `about`.
+  static Frame* Restore(std::string_view replay_bytes, const Event& about, uint64_t sequence,
+                        int64_t published_ns);
   // The wire bytes that `event` will need at most, id included.
   static size_t BytesMax(const Event& event);
   // What stands behind them.

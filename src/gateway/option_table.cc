@@ -142,6 +142,26 @@ constexpr OptionSpec kTable[] = {
      "and as much again for readers that have not taken theirs.",
      "the history is read again", ""},
 
+    {"journal.directory", &O::journal_directory, U::kText, 0, 0, "",
+     "Directory of the journal: the history on disk, which outlives a restart. Without it none is "
+     "kept.",
+     "", "journal"},
+    {"journal.events_max", &O::journal_events_max, U::kCount, 64, 1'000'000'000'000, "no bound",
+     "Events that the journal holds.", "the oldest are dropped, a 64th of the bound at a time", ""},
+    {"journal.bytes_max", &O::journal_bytes_max, U::kBytes, 1 * kMiB, 1'024 * kGiB, "no bound",
+     "Bytes of the events that the journal holds.",
+     "the oldest are dropped, a 64th of the bound (at most 4 MiB) at a time", ""},
+    {"journal.age_max", &O::journal_age_max_ms, U::kDuration, kSecond, 10 * 365 * kDay, "no bound",
+     "Age of the events that the journal holds.", "older ones are dropped", ""},
+    {"journal.queue_bytes_max", &O::journal_queue_bytes_max, U::kBytes, 64 * kKiB, 64 * kGiB, "",
+     "Events that wait for the disk.",
+     "events go out live and are left out of the journal, which tells so; publishes that wait for "
+     "it get 503 journal_unavailable",
+     ""},
+    {"journal.sync_interval", &O::journal_sync_interval_ms, U::kDuration, 1, kHour, "",
+     "What is written is brought to the disk at least so often; with --ack synced each time.", "",
+     ""},
+
     {"sweep.sends_max", &O::sweep_sends_max, U::kCount, 1, 65'536, "",
      "Sends between two looks at the engine's events: more is throughput, fewer is latency.",
      "the sweep goes on after the look", ""},

@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "base/clock.h"
+#include "gateway/journal_start.h"
 #include "gateway/validation.h"
 #include "http/event_fields.h"
 #include "http/json_text.h"
@@ -96,6 +97,7 @@ RunningGateway::RunningGateway(const Options& options, const HostPlan& plan)
 RunningGateway::~RunningGateway() {
   SetPhase(Phase::kStopped);
   for (std::thread& thread : threads_) thread.join();
+  CloseJournal(MonotonicNs() + options_.stop_timeout_ms * kNsPerMs);
   shards_.clear();
   for (const auto& fds : listening_fds_) {
     for (const int fd : fds) close(fd);
@@ -107,10 +109,13 @@ RunningGateway::~RunningGateway() {
 
 Status RunningGateway::Start() {
   if (!options_.publish_key_file.empty()) {
-    Status status = keys_.Load(options_.publish_key_file, &key_warning_);
+    std::string warning;
+    Status status = keys_.Load(options_.publish_key_file, &warning);
     if (!status.ok()) return status;
+    if (!warning.empty()) start_warnings_.push_back(warning);
   }
   Status status = Listen();
+  if (status.ok()) status = OpenJournal();
   if (status.ok()) status = CreateShards();
   if (!status.ok()) return status;
   {
@@ -151,13 +156,33 @@ Status RunningGateway::Listen() {
   return Status::Ok();
 }
 
+// Without one nothing could be said about the sequences that an earlier run gave out, so a gateway
+// whose journal cannot be opened does not start.
+Status RunningGateway::OpenJournal() {
+  if (options_.journal_directory.empty()) return Status::Ok();
+  const JournalOptions options = JournalOptionsOf(options_, HistoryLimitsOf(options_));
+  const Status status = Journal::Open(options, &recovery_, &journal_);
+  if (status.ok()) epoch_ = Epoch(recovery_.epoch);
+  return status;
+}
+
 Status RunningGateway::CreateShards() {
   const bool has_history = options_.history_events_max != 0;
-  ring_ = std::make_unique<Ring>(options_.ring_events_max, options_.ring_bytes_max,
-                                 plan_.shards + (has_history ? 1 : 0));
+  uint32_t consumers = plan_.shards;
+  const uint32_t history_consumer = has_history ? consumers++ : 0;
+  const uint32_t journal_consumer = journal_ != nullptr ? consumers++ : 0;
+  ring_ = std::make_unique<Ring>(options_.ring_events_max, options_.ring_bytes_max, consumers,
+                                 recovery_.next_sequence);
   if (has_history) {
-    history_ =
-        std::make_unique<SharedHistory>(HistoryLimitsOf(options_), epoch_, *ring_, plan_.shards);
+    history_ = std::make_unique<SharedHistory>(HistoryLimitsOf(options_), epoch_, *ring_,
+                                               history_consumer);
+  }
+  if (journal_ != nullptr) {
+    journal_feed_ = std::make_unique<JournalFeed>(*journal_, *ring_, journal_consumer);
+    if (has_history) {
+      const std::string unread = FillHistory(*journal_, recovery_, *history_);
+      if (!unread.empty()) start_warnings_.push_back(unread);
+    }
   }
   const ShardShared shared{.options = options_,
                            .epoch = epoch_,
@@ -166,7 +191,9 @@ Status RunningGateway::CreateShards() {
                            .reports = *this,
                            .subscribers = [this] { return subscribers(); },
                            .idempotency = &idempotency_,
-                           .history = history_.get()};
+                           .history = history_.get(),
+                           .journal = journal_.get(),
+                           .journal_feed = journal_feed_.get()};
   for (uint32_t i = 0; i < plan_.shards; ++i) {
     std::unique_ptr<Engine> engine;
     Status status = CreateEngine(plan_.engine, EngineOptionsOf(options_), &engine);
@@ -207,7 +234,18 @@ bool RunningGateway::Stop() {
   SetPhase(Phase::kStopped);
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
+  CloseJournal(until_ns);
   return is_clean;
+}
+
+void RunningGateway::CloseJournal(int64_t until_ns) {
+  // Without a feed nothing was given out: its destructor closes it.
+  if (journal_feed_ == nullptr) return;
+  journal_feed_->CatchUpAll();
+  if (journal_->Close(ring_->newest_sequence(), until_ns)) return;
+  start_warnings_.push_back("the journal was not closed in order: " +
+                            journal_->Statistics(MonotonicNs()).state +
+                            "; the next start tells its readers what may be missing");
 }
 
 Status RunningGateway::Publish(const EventToPublish& event, std::string* id) {
@@ -230,9 +268,13 @@ Status RunningGateway::Publish(const EventToPublish& event, std::string* id) {
         "the event is larger than event.frame_bytes_max ({} bytes)", options_.frame_bytes_max));
   }
   uint64_t sequence = 0;
-  if (ring_->TryPush({&frame, 1}, MonotonicNs(), &sequence) != PushResult::kPushed) {
+  const PushResult pushed = ring_->TryPush({&frame, 1}, MonotonicNs(), &sequence);
+  if (pushed != PushResult::kPushed) {
     frame->Release();
-    return Status::Unavailable("the ring is full: try again, or raise ring.events_max");
+    return Status::Unavailable(
+        pushed == PushResult::kAtEnd
+            ? "the journal cannot reserve further sequences: see what it logs; try again"
+            : "the ring is full: try again, or raise ring.events_max");
   }
   *id = epoch_.Id(sequence);
   return Status::Ok();
@@ -258,6 +300,7 @@ std::string RunningGateway::Stats(bool pretty) const {
                          .ring = *ring_,
                          .idempotency = idempotency_.counts(),
                          .history = history_.get(),
+                         .journal = journal_.get(),
                          .shards = shards_,
                          .started_ns = started_ns_,
                          .phase = PhaseName(phase_.load(std::memory_order_acquire))},
@@ -285,9 +328,34 @@ void RunningGateway::Warn(const char* what, uint64_t total, const char* advice,
   warned = {total, now_ns};
 }
 
+std::vector<std::string> RunningGateway::StartNotes() const {
+  if (journal_ == nullptr) return {};
+  std::string note = recovery_.Describe(options_.journal_directory);
+  if (history_ != nullptr) {
+    history_->Look([&](const History& history) {
+      note += fmt::format("; {} of them in the history", history.events());
+    });
+  }
+  return {note};
+}
+
+// The journal's own lines, and a disk that does not answer, of which it has none.
+void RunningGateway::WarnOfJournal(std::vector<std::string>* lines) {
+  if (journal_ == nullptr) return;
+  const int64_t now_ns = MonotonicNs();
+  const bool has_failed = journal_->progress().Health(now_ns) == JournalHealth::kFailed;
+  std::vector<std::string> notices = journal_->TakeNotices();
+  if (notices.empty() && has_failed != journal_has_failed_) {
+    notices.push_back(has_failed ? "journal " + journal_->progress().Describe(now_ns)
+                                 : "journal works again");
+  }
+  journal_has_failed_ = has_failed;
+  lines->insert(lines->end(), notices.begin(), notices.end());
+}
+
 std::vector<std::string> RunningGateway::Warnings() {
-  std::vector<std::string> lines;
-  if (!key_warning_.empty()) lines.push_back(std::exchange(key_warning_, {}));
+  std::vector<std::string> lines = std::exchange(start_warnings_, {});
+  WarnOfJournal(&lines);
   uint64_t accept_failures = 0;
   uint64_t cut = 0;
   uint64_t lagging = 0;

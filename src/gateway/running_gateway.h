@@ -36,6 +36,7 @@ class RunningGateway : public Gateway, private http::Reports {
   uint32_t shards() const override { return static_cast<uint32_t>(shards_.size()); }
   uint64_t subscribers() const override;
   std::string Stats(bool pretty) const override;
+  std::vector<std::string> StartNotes() const override;
   std::vector<std::string> Warnings() override;
 
  private:
@@ -44,7 +45,11 @@ class RunningGateway : public Gateway, private http::Reports {
   std::optional<Refusal> NotReady() override;
 
   Status Listen();
+  Status OpenJournal();
   Status CreateShards();
+  // After the shards' threads.
+  void CloseJournal(int64_t until_ns);
+  void WarnOfJournal(std::vector<std::string>* lines);
   void RunShard(Shard* shard);
   void SetPhase(Phase phase);
   bool WaitForShards(int64_t until_ns);
@@ -52,12 +57,15 @@ class RunningGateway : public Gateway, private http::Reports {
 
   const Options options_;
   const HostPlan plan_;
-  const Epoch epoch_ = Epoch::Random();
+  Epoch epoch_ = Epoch::Random();  // the journal's, if there is one
   const int64_t started_ns_;
   http::PublishKeys keys_;
   mutable IdempotencyTable idempotency_;
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<SharedHistory> history_;  // null: none is kept
+  JournalRecovery recovery_;
+  std::unique_ptr<Journal> journal_;  // null: none is kept
+  std::unique_ptr<JournalFeed> journal_feed_;
   std::vector<ListenAddress> listening_;
   uint32_t admin_listener_first_ = 0;
   std::vector<std::vector<int>> listening_fds_;  // by shard
@@ -76,7 +84,8 @@ class RunningGateway : public Gateway, private http::Reports {
     int64_t at_ns = 0;
   };
   std::map<std::string, Warned> warned_;
-  std::string key_warning_;
+  std::vector<std::string> start_warnings_;
+  bool journal_has_failed_ = false;  // as told last
 };
 
 }  // namespace sluice

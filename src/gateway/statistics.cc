@@ -138,6 +138,41 @@ Json OfHistory(const StatisticsSource& source) {
   return json;
 }
 
+Json OfJournal(const StatisticsSource& source) {
+  const int64_t now_ns = MonotonicNs();
+  const JournalStatistics journal = source.journal->Statistics(now_ns);
+  const size_t word_end = journal.state.find(": ");
+  const bool has_reason = word_end != std::string::npos;
+  HistogramSum commits;
+  commits.Merge(source.journal->commit_ns());
+  const Options& options = source.options;
+  return {
+      {"state", journal.state.substr(0, word_end)},
+      {"reason", has_reason ? journal.state.substr(word_end + 2) : std::string()},
+      {"written_sequence", journal.written_sequence},
+      {"synced_sequence", journal.durable_sequence},
+      {"reserved_sequence", journal.ceiling - 1},
+      {"first_sequence", journal.first_sequence},
+      {"events", journal.events_held},
+      {"events_max", options.journal_events_max},
+      {"bytes", journal.bytes_held},
+      {"bytes_max", options.journal_bytes_max},
+      {"age_max_ms", options.journal_age_max_ms},
+      {"events_offered_total", journal.events_offered},
+      {"events_written_total", journal.events_committed},
+      {"events_lost_total", journal.events_lost},
+      {"holes_total", journal.holes},
+      {"events_dropped_total", journal.events_dropped},
+      {"groups_total", journal.commits},
+      {"events_per_group", FramesPerSend(journal.events_committed, journal.commits)},
+      {"syncs_total", journal.syncs},
+      {"failures_total", journal.failures},
+      {"queue_bytes", journal.queue_bytes},
+      {"queue_bytes_max", journal.queue_bytes_max},
+      {"group_latency_us", Percentiles(commits)},
+  };
+}
+
 }  // namespace
 
 std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
@@ -211,6 +246,7 @@ std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
       {"bytes_max", source.options.log_bytes_max * source.shards.size()},
   };
   json["history"] = OfHistory(source);
+  if (source.journal != nullptr) json["journal"] = OfJournal(source);
   json["furthest_lag_bytes"] = Highest(
       source, [](const Shard& shard) { return DeliveryOf(shard).furthest_lag_bytes.value(); });
   json["blocked_readers"] = delivery(&DeliveryCounters::blocked_readers);

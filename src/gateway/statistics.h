@@ -20,6 +20,7 @@ struct StatisticsSource {
   const Ring& ring;
   const IdempotencyTable::Counts idempotency;
   SharedHistory* history;  // null: none is kept
+  const Journal* journal;  // null: none is kept
   const std::vector<std::unique_ptr<Shard>>& shards;
   int64_t started_ns;
   std::string_view phase;

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "engine/listener.h"
+#include "event/event.h"
 #include "event/topic.h"
 #include "gateway/option_value.h"
 
@@ -158,6 +159,21 @@ Status ValidateHistory(const Options& o) {
   return Status::Ok();
 }
 
+Status ValidateJournal(const Options& o) {
+  if (o.journal_directory.empty()) return Status::Ok();
+  // A record is an event with its topics and key.
+  const uint64_t record_bytes_max =
+      o.frame_bytes_max + uint64_t{o.topics_per_event_max} * (kTopicBytesMax + sizeof(uint16_t)) +
+      kEventKeyBytesMax + kPublisherIdBytesMax;
+  if (record_bytes_max >= o.journal_queue_bytes_max) {
+    return Broken(Sized("event.frame_bytes_max", o.frame_bytes_max) +
+                  " and the event's topics must be below " +
+                  Sized("journal.queue_bytes_max", o.journal_queue_bytes_max) +
+                  ", or the largest event is never kept; lower the first or raise the second");
+  }
+  return Status::Ok();
+}
+
 Status ValidateWords(const Options& o) {
   constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error"};
   if (std::find(std::begin(kLevels), std::end(kLevels), o.log_level) == std::end(kLevels)) {
@@ -171,7 +187,8 @@ Status ValidateWords(const Options& o) {
 
 Status Validate(const Options& options) {
   for (const auto& validate : {ValidateBounds, ValidateTimes, ValidateAddresses, ValidatePaths,
-                               ValidateOrigins, ValidateHistory, ValidateWords}) {
+                               ValidateOrigins, ValidateHistory, ValidateJournal,
+                               ValidateWords}) {
     if (Status s = validate(options); !s.ok()) return s;
   }
   return Status::Ok();

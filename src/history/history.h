@@ -15,6 +15,7 @@
 //         kChunkBytes or one larger event. from=values looks at all values of the topics.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -54,6 +55,9 @@ class History {
 
   // A frame of a higher sequence than those before.
   void Append(const Frame& frame);
+  // Events up to this sequence that are not held are lost, and nobody knows of which topics: readers
+  // from before are told of a gap.
+  void Lose(uint64_t through) { lost_through_ = std::max(lost_through_, through); }
   // Evicts what is past its age, at most `events_max`; true if there may be more.
   bool Expire(int64_t now_ns, size_t events_max);
 
@@ -111,6 +115,7 @@ class History {
   PublisherIds ids_;
   Values values_;
   uint64_t newest_ = 0;
+  uint64_t lost_through_ = 0;
 };
 
 }  // namespace sluice

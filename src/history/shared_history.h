@@ -31,6 +31,11 @@ class SharedHistory {
 
   SharedHistory(const HistoryLimits& limits, const Epoch& epoch, Ring& ring, uint32_t consumer);
 
+  // Before any shard runs: what an earlier run left, in order.
+  void Restore(const Frame& frame) { history_.Append(frame); }
+  // As History's.
+  void Lose(uint64_t through) { history_.Lose(through); }
+
   // Drains up to kTurnEvents, and evicts as many that are past their age.
   void CatchUp(int64_t now_ns);
   bool IsBehind(uint64_t through) const { return ring_.drained_sequence(consumer_) < through; }

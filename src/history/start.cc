@@ -59,7 +59,7 @@ uint64_t History::LastEvicted(size_t index, Reading& reading, uint64_t after) co
 }
 
 uint64_t History::LastEvicted(Reading& reading, uint64_t after) const {
-  uint64_t last = 0;
+  uint64_t last = lost_through_;
   for (size_t i = 0; i < stores_.size(); ++i) last = std::max(last, LastEvicted(i, reading, after));
   return last > after ? last : 0;
 }

@@ -62,6 +62,8 @@ std::string_view Explanation(Refusal refusal) {
       return "this idempotency key was used for another publish";
     case Refusal::kBatchTooLarge:
       return "these events are too many for one publish";
+    case Refusal::kJournalUnavailable:
+      return "the journal cannot keep events now, come back in a moment";
   }
   return "refused";
 }

@@ -65,14 +65,13 @@ Journal::~Journal() {
   if (!is_closed_) Close(last_offered_);
 }
 
-void Journal::Close(uint64_t newest_sequence) {
-  if (is_closed_) return;
+bool Journal::Close(uint64_t newest_sequence, int64_t until_ns) {
+  if (is_closed_) return true;
   is_closed_ = true;
-  writer_->Stop();
+  writer_->Stop(until_ns);
   thread_.join();
   // Without it the next start goes on at the ceiling, and tells what may be missing.
-  const Status status = writer_->WriteStop(std::max(newest_sequence, last_offered_));
-  static_cast<void>(status);
+  return writer_->WriteStop(std::max(newest_sequence, last_offered_)).ok();
 }
 
 void Journal::Offer(const Frame& frame) {

@@ -50,6 +50,8 @@ struct JournalOptions {
   int64_t linger_ns = 0;
   uint64_t queue_bytes_max = 64 << 20;
   JournalRetention retention;
+  // What the opener will read: JournalRecovery::newest_after.
+  JournalRetention newest;
   // Sequences reserved at a time; half of them, at least, are always ahead.
   uint64_t ceiling_block = uint64_t{1} << 32;
   // A group that the disk has kept for longer counts as slow, and as failed.
@@ -75,6 +77,7 @@ struct JournalRecovery {
   uint64_t last = 0;           // ... to here (0: none)
   uint64_t events = 0;
   uint64_t bytes = 0;
+  uint64_t newest_after = 0;  // where what JournalOptions::newest asks for begins
   uint64_t damaged = 0;  // records of the last span that had to be left out
   std::string torn;      // what was cut from the end; empty: nothing
   // "journal DIR: 1000 events, 1 to 1000, ..."
@@ -118,7 +121,9 @@ class Journal {
 
   // Writes and syncs what was offered (one attempt, if the store is failing), and notes that no
   // sequence after `newest_sequence` was given out, so that the next start goes on right after it.
-  void Close(uint64_t newest_sequence);
+  // After `until_ns` no further group is begun; an answer of the disk is waited for. False: not all
+  // is kept, and the next start tells so.
+  bool Close(uint64_t newest_sequence, int64_t until_ns = INT64_MAX);
 
   const JournalProgress& progress() const { return *progress_; }
   uint64_t written_sequence() const { return progress_->written(); }

@@ -114,6 +114,8 @@ Status RecoverJournal(const JournalOptions& options, std::unique_ptr<JournalStor
   Status status = ReadJournal(*store, &state, found->spans.get(), recovery);
   if (!status.ok()) return status;
 
+  const int64_t wall_ns = options.wall_clock ? options.wall_clock() : HostWallNs();
+  recovery->newest_after = found->spans->AfterAllBut(options.newest, wall_ns);
   const uint64_t start = state.ceiling;
   const uint64_t next = recovery->last == 0 ? state.first : recovery->last + 1;
   std::vector<StoreWrite> writes;
@@ -125,7 +127,7 @@ Status RecoverJournal(const JournalOptions& options, std::unique_ptr<JournalStor
     hole.first = next;
     hole.last = start - 1;
     hole.events = 0;
-    hole.wall_ns = options.wall_clock ? options.wall_clock() : HostWallNs();
+    hole.wall_ns = wall_ns;
     PutHoleRecord(hole_block.data(), hole);
     SealRecord(hole_block.data());
     writes.push_back({StoreTable::kBlocks, hole.first, hole_block});

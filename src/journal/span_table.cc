@@ -102,6 +102,25 @@ void SpanTable::DropOldest() {
   closed_.pop_front();
 }
 
+uint64_t SpanTable::AfterAllBut(const JournalRetention& newest, int64_t wall_ns) const {
+  uint64_t events = open_.events;
+  uint64_t bytes = open_.bytes;
+  auto span = closed_.end();
+  while (span != closed_.begin()) {
+    const bool is_enough = (newest.events_max != 0 && events >= newest.events_max) ||
+                           (newest.bytes_max != 0 && bytes >= newest.bytes_max);
+    const JournalSpan& before = *(span - 1);
+    const bool is_too_old =
+        newest.age_max_ns != 0 && wall_ns - before.newest_wall_ns > newest.age_max_ns;
+    if (is_enough || is_too_old) break;
+    events += before.events;
+    bytes += before.bytes;
+    --span;
+  }
+  const uint64_t first = span == closed_.end() ? open_.first : span->first;
+  return first == 0 ? 0 : first - 1;
+}
+
 uint64_t SpanTable::first() const { return closed_.empty() ? open_.first : closed_.front().first; }
 
 }  // namespace sluice

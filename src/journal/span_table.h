@@ -59,6 +59,8 @@ class SpanTable {
   void DropOldest();
 
   size_t closed() const { return closed_.size(); }
+  // After which sequence the newest begin that are not more than these bounds, and a span more.
+  uint64_t AfterAllBut(const JournalRetention& newest, int64_t wall_ns) const;
   // The first sequence held; 0 if nothing is.
   uint64_t first() const;
 

@@ -36,7 +36,8 @@ JournalWriter::JournalWriter(const JournalOptions& options, JournalFound found, 
 
 JournalWriter::~JournalWriter() { close(event_fd_); }
 
-void JournalWriter::Stop() {
+void JournalWriter::Stop(int64_t until_ns) {
+  stop_until_ns_ = until_ns;
   is_stopping_.store(true, std::memory_order_release);
   Wake();
 }
@@ -59,7 +60,7 @@ void JournalWriter::Run() {
     const std::string_view group = queue_.Front();
     if (!group.empty()) {
       CommitFront(group);
-      if (is_stopping && !progress_.store_works()) return;
+      if (is_stopping && (!progress_.store_works() || MonotonicNs() >= stop_until_ns_)) return;
     } else if (is_stopping) {
       return;
     }

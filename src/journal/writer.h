@@ -45,8 +45,9 @@ class JournalWriter {
   ~JournalWriter();
 
   void Run();
-  // The thread ends when the queue is empty, or at once if the store fails.
-  void Stop();
+  // The thread ends when the queue is empty, after the group that it has at `until_ns`, or at once
+  // if the store fails.
+  void Stop(int64_t until_ns);
   // After Run has ended: notes the last sequence given out. Was everything written?
   Status WriteStop(uint64_t newest_sequence);
 
@@ -106,6 +107,7 @@ class JournalWriter {
   std::vector<StoreWrite> writes_;
   std::vector<JournalSpan> blocks_;
 
+  int64_t stop_until_ns_ = 0;  // before is_stopping_
   std::atomic<bool> is_stopping_{false};
   alignas(64) std::atomic<bool> is_sleeping_{false};
 

@@ -26,7 +26,7 @@ http::PublishResult RingPublisher::Publish(std::span<const Event> events,
   http::PublishResult result = Encode(events);
   if (!result.refusal) {
     result = PushAsAsked(events, once);
-    if (result.refusal == Refusal::kRingFull) {
+    if (result.refusal == Refusal::kRingFull || result.refusal == Refusal::kJournalUnavailable) {
       host_.DrainOnce();
       result = PushAsAsked(events, once);
     }
@@ -80,6 +80,8 @@ http::PublishResult RingPublisher::PushAll() {
       return result;
     case PushResult::kFull:
       return Refused(Refusal::kRingFull);
+    case PushResult::kAtEnd:
+      return Refused(Refusal::kJournalUnavailable);
     case PushResult::kTooLarge:
       break;
   }

@@ -116,17 +116,17 @@ bool Shard::Turn(int64_t wait_ns_max) {
   delivery_.Sweep(now_ns);
   delivery_.CheckLag(now_ns);
   if (shared_.history != nullptr) shared_.history->CatchUp(now_ns);
+  if (shared_.journal_feed != nullptr) shared_.journal_feed->CatchUp();
   return phase_seen_ != Phase::kClosing || connections_.open() != 0;
 }
 
 // Now if there is work, else when the next timer is due; a push on the ring wakes us before.
 int64_t Shard::WaitUntil() {
   if (connections_.HasWork() || delivery_.HasWork()) return 0;
-  // Nobody else may be awake to move it on.
-  if (shared_.history != nullptr &&
-      shared_.history->IsBehind(shared_.ring.drained_sequence(index_))) {
-    return 0;
-  }
+  // Nobody else may be awake to move them on.
+  const uint64_t drained = shared_.ring.drained_sequence(index_);
+  if (shared_.history != nullptr && shared_.history->IsBehind(drained)) return 0;
+  if (shared_.journal_feed != nullptr && shared_.journal_feed->IsBehind(drained)) return 0;
   if (!shared_.ring.PrepareSleep(index_)) return 0;
   counters_.sleeps.Add();
   int64_t until_ns = connections_.next_timer_ns();
@@ -151,9 +151,10 @@ void Shard::Drain() {
   counters_.ring_depth_highest.Raise(drained);
 }
 
-// The history may be what keeps the ring full.
+// History or journal may be what keeps the ring full.
 void Shard::DrainOnce() {
   Drain();
+  if (shared_.journal_feed != nullptr) shared_.journal_feed->CatchUp();
   if (shared_.history != nullptr) shared_.history->CatchUp(engine_->Now());
 }
 

@@ -19,6 +19,7 @@
 #include "delivery/delivery.h"
 #include "engine/engine.h"
 #include "http/site.h"
+#include "journal/journal_feed.h"
 #include "publish/ring_publisher.h"
 #include "ring/ring.h"
 #include "shard/connections.h"
@@ -54,6 +55,8 @@ struct ShardShared {
   // Without one every publish is a new one.
   IdempotencyTable* idempotency = nullptr;
   SharedHistory* history = nullptr;  // null: there is none
+  Journal* journal = nullptr;        // null: there is none
+  JournalFeed* journal_feed = nullptr;
 };
 
 class Shard : private PublishHost, private http::Subscriptions {
