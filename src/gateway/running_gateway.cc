@@ -97,7 +97,7 @@ RunningGateway::RunningGateway(const Options& options, const HostPlan& plan)
 RunningGateway::~RunningGateway() {
   SetPhase(Phase::kStopped);
   for (std::thread& thread : threads_) thread.join();
-  CloseJournal(MonotonicNs() + options_.stop_timeout_ms * kNsPerMs);
+  CloseJournal(MonotonicNs() + kJournalGraceNs);
   shards_.clear();
   for (const auto& fds : listening_fds_) {
     for (const int fd : fds) close(fd);
@@ -160,7 +160,8 @@ Status RunningGateway::Listen() {
 // whose journal cannot be opened does not start.
 Status RunningGateway::OpenJournal() {
   if (options_.journal_directory.empty()) return Status::Ok();
-  const JournalOptions options = JournalOptionsOf(options_, HistoryLimitsOf(options_));
+  JournalOptions options = JournalOptionsOf(options_, HistoryLimitsOf(options_));
+  if (change_journal_) change_journal_(&options);
   const Status status = Journal::Open(options, &recovery_, &journal_);
   if (status.ok()) epoch_ = Epoch(recovery_.epoch);
   return status;
@@ -234,7 +235,7 @@ bool RunningGateway::Stop() {
   SetPhase(Phase::kStopped);
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
-  CloseJournal(until_ns);
+  CloseJournal(std::max(until_ns, MonotonicNs() + kJournalGraceNs));
   return is_clean;
 }
 
@@ -243,9 +244,9 @@ void RunningGateway::CloseJournal(int64_t until_ns) {
   if (journal_feed_ == nullptr) return;
   journal_feed_->CatchUpAll();
   if (journal_->Close(ring_->newest_sequence(), until_ns)) return;
-  start_warnings_.push_back("the journal was not closed in order: " +
-                            journal_->Statistics(MonotonicNs()).state +
-                            "; the next start tells its readers what may be missing");
+  start_warnings_.push_back(
+      "the journal was not closed in order: " + journal_->Statistics(MonotonicNs()).state +
+      "; the next start tells its readers what may be missing");
 }
 
 Status RunningGateway::Publish(const EventToPublish& event, std::string* id) {
@@ -315,6 +316,18 @@ std::optional<Refusal> RunningGateway::NotReady() {
     if (!shard->is_full()) return std::nullopt;
   }
   return Refusal::kSubscribersFull;
+}
+
+std::optional<Refusal> RunningGateway::NotReadyToPublish() {
+  const Phase phase = phase_.load(std::memory_order_acquire);
+  if (phase == Phase::kStarting) return Refusal::kStarting;
+  if (phase != Phase::kServing) return Refusal::kDraining;
+  if (journal_ == nullptr) return std::nullopt;
+  const JournalProgress& progress = journal_->progress();
+  const bool has_sequences = ring_->newest_sequence() + 1 < progress.ceiling();
+  const bool is_kept = progress.Health(MonotonicNs()) != JournalHealth::kFailed;
+  if (has_sequences && is_kept) return std::nullopt;
+  return Refusal::kJournalUnavailable;
 }
 
 void RunningGateway::Warn(const char* what, uint64_t total, const char* advice,

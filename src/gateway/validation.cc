@@ -187,8 +187,7 @@ Status ValidateWords(const Options& o) {
 
 Status Validate(const Options& options) {
   for (const auto& validate : {ValidateBounds, ValidateTimes, ValidateAddresses, ValidatePaths,
-                               ValidateOrigins, ValidateHistory, ValidateJournal,
-                               ValidateWords}) {
+                               ValidateOrigins, ValidateHistory, ValidateJournal, ValidateWords}) {
     if (Status s = validate(options); !s.ok()) return s;
   }
   return Status::Ok();
