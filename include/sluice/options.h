@@ -28,6 +28,16 @@ struct HistoryPolicyOptions {
   std::optional<uint64_t> age_max_ms = {};
 };
 
+// Topics whose readers have a policy of their own when they fall behind; bounds that are not given
+// are those of lag.*.
+struct LagPolicyOptions {
+  std::string topics;       // a pattern
+  std::string policy = {};  // "disconnect", "skip" or "conflate"
+  std::optional<uint64_t> events_max = {};
+  std::optional<uint64_t> bytes_max = {};
+  std::optional<uint64_t> age_max_ms = {};
+};
+
 struct Options {
   // listen: ADDR:PORT, [ADDR]:PORT or unix:PATH, where streams and publishes are served.
   std::vector<std::string> listen{"0.0.0.0:8181"};
@@ -93,7 +103,12 @@ struct Options {
   // stream.subscribers_max: a shard; past it a stream is refused. 0 is what the engine can hold.
   uint32_t subscribers_max = 0;
 
-  // --- Lag of one reader (past any of these it is disconnected) -------------------------------
+  // --- Lag of one reader ----------------------------------------------------------------------
+  // lag.policy: what happens past any of the bounds: "disconnect", "skip" or "conflate".
+  std::string lag_policy = "disconnect";
+  // [[lag.policy]], in the file only: the first whose pattern covers a subscription's topics
+  // counts.
+  std::vector<LagPolicyOptions> lag_policies;
   // lag.bytes_max
   uint64_t lag_bytes_max = 4 * 1024 * 1024;
   // lag.events_max

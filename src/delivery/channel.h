@@ -36,6 +36,7 @@ class Channel {
 
   const std::string& text() const { return text_; }
   Log& log() { return log_; }
+  const Log& log() const { return log_; }
 
   size_t readers() const { return flowing_.size() + blocked_; }
   uint32_t flowing() const { return static_cast<uint32_t>(flowing_.size()); }
@@ -51,6 +52,7 @@ class Channel {
   // passed its new place: a round begins.
   bool RemoveFlowing(uint32_t index);
 
+  uint32_t blocked() const { return blocked_; }
   void CountBlocked(int change) { blocked_ += static_cast<uint32_t>(change); }
 
   // True if flowing readers are to get it.
@@ -90,6 +92,7 @@ class Channel {
   bool is_queued = false;   // in Delivery's queue
   bool is_stalled = false;  // on Delivery's list of those with too much unswept
   bool is_emptied = false;  // on Delivery's list of those without readers
+  uint8_t lag_policy = 0;   // of Delivery's
 
  private:
   const std::string text_;

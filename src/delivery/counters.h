@@ -4,10 +4,12 @@
 #pragma once
 
 #include <array>
+#include <vector>
 
 #include "base/counter.h"
 #include "base/histogram.h"
 #include "base/reason.h"
+#include "delivery/lag_policy.h"
 #include "history/start.h"
 
 namespace sluice {
@@ -34,8 +36,9 @@ struct DeliveryCounters {
   Counter replayed;      // events of deliveries that came from the history
   std::array<Counter, kGapReasonCount> gaps;  // told
   std::array<Counter, kDisconnectCount> disconnects;
-  Histogram delivery_ns;  // publish to handed to the kernel, a delivery each
-  Histogram fanout_ns;    // publish to the shard's last reader that was not blocked, an event each
+  std::vector<LagCounters> lag;  // a policy, and the last for the default; sized once, by Delivery
+  Histogram delivery_ns;         // publish to handed to the kernel, a delivery each
+  Histogram fanout_ns;  // publish to the shard's last reader that was not blocked, an event each
 };
 
 }  // namespace sluice

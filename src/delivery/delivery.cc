@@ -7,9 +7,25 @@
 
 namespace sluice {
 
+namespace {
+
+std::vector<LagPolicy> PoliciesOf(const DeliveryLimits& limits) {
+  std::vector<LagPolicy> policies = limits.lag_policies;
+  policies.push_back({.action = limits.lag_action,
+                      .bytes_max = limits.lag_bytes_max,
+                      .events_max = limits.lag_events_max,
+                      .age_max_ns = limits.lag_age_max_ns});
+  return policies;
+}
+
+}  // namespace
+
 Delivery::Delivery(const DeliveryLimits& limits, Engine& engine, DeliveryCounters& counters,
                    ReaderEvents& events, const ReplaySource& source)
     : limits_(limits),
+      lag_policies_(PoliciesOf(limits)),
+      lag_bytes_min_(limits.lag_bytes_max),
+      lag_events_min_(limits.lag_events_max),
       // One send gives a reader all that it may have to wait for, so that a round is one visit
       // each.
       unswept_bytes_max_(std::min<uint64_t>(limits.send_bytes_max, limits.log_bytes_max / 4)),
@@ -22,6 +38,14 @@ Delivery::Delivery(const DeliveryLimits& limits, Engine& engine, DeliveryCounter
       fanout_(counters.fanout_ns),
       epoch_(source.epoch),
       newest_(source.drained) {
+  SLUICE_CHECK(lag_policies_.size() <= kLagPoliciesMax + 1);
+  counters_.lag = std::vector<LagCounters>(lag_policies_.size());
+  for (const LagPolicy& policy : lag_policies_) {
+    lag_bytes_min_ = std::min(lag_bytes_min_, policy.bytes_max);
+    lag_events_min_ = std::min(lag_events_min_, policy.events_max);
+    // Who skips is told so with ids.
+    SLUICE_CHECK(policy.action == LagAction::kDisconnect || epoch_ != nullptr);
+  }
   if (source.history == nullptr) return;
   replays_.chunks = std::make_unique<ChunkCache>(*source.history, limits.replay_held_bytes_max);
 }
@@ -45,6 +69,8 @@ uint32_t Delivery::FindOrMake(const Subscription& subscription) {
   number = numbers_free_.back();
   numbers_free_.pop_back();
   channels_[number] = std::make_unique<Channel>(memory_, text);
+  channels_[number]->lag_policy =
+      static_cast<uint8_t>(FindLagPolicy(limits_.lag_policies, subscription));
   by_text_.Insert(hash, number);
   if (subscription.asks_for_everything()) {
     everything_ = number;
@@ -68,6 +94,7 @@ void Delivery::RemoveChannel(uint32_t number) {
     topics_.Remove(number);
   }
   channels_[number].reset();
+  if (number < conflations_.size()) conflations_[number].reset();
   // What is matched names channels by number.
   (event_.held != nullptr ? numbers_left_ : numbers_free_).push_back(number);
   counters_.channels.Set(--channel_count_);
@@ -77,6 +104,7 @@ void Delivery::RemoveChannel(uint32_t number) {
 void Delivery::AfterLeave(uint32_t number) {
   Channel& channel = *channels_[number];
   if (channel.readers() != 0) {
+    if (Conflates(channel)) TrimBacklog(number);
     channel.RestIfIdle();
   } else if (!channel.is_emptied) {
     channel.is_emptied = true;
@@ -157,7 +185,12 @@ void Delivery::AppendTo(uint32_t number) {
   if (channel->readers() == 0) return;
   --appends_left_;
   counters_.appends.Add();
-  if (!channel->Append(event_.held, event_.fanout, &fanout_)) return;
+  const bool is_for_flowing = channel->Append(event_.held, event_.fanout, &fanout_);
+  if (Conflates(*channel)) {
+    ConflationOf(number).Append(event_.held, channel->log().tail_index() - 1);
+    TrimBacklog(number);
+  }
+  if (!is_for_flowing) return;
   Enqueue(number);
   if (!channel->is_stalled && channel->unswept_bytes() >= unswept_bytes_max_) {
     channel->is_stalled = true;
@@ -225,7 +258,7 @@ bool Delivery::Detach(ConnectionId connection) {
   }
   Channel& channel = *channels_[place.channel];
   if (place.is_blocked()) {
-    channel.log().Detach(blocked_[place.index()].cursor);
+    LeaveChannel(&blocked_[place.index()]);
     FreeBlocked(place.index());
   } else {
     channel.log().Detach(channel.reader(place.index()).cursor);
@@ -338,6 +371,8 @@ void Delivery::FreeBlocked(uint32_t index) {
   reader.aside.clear();
   reader.aside_sent = 0;
   if (reader.aside.capacity() > 1024) reader.aside.shrink_to_fit();
+  if (reader.left != nullptr) DropFrame(reader.left.get());
+  reader.left.reset();
   --blocked_count_;
   channels_[reader.channel]->CountBlocked(-1);
   if (!reader.is_ready) blocked_free_.push_back(index);
@@ -350,6 +385,7 @@ void Delivery::Unblock(uint32_t index) {
   const uint32_t channel = reader.channel;
   FreeBlocked(index);
   AddFlowing(channel, cursor, connection);
+  if (Conflates(*channels_[channel])) TrimBacklog(channel);
   channels_[channel]->RestIfIdle();
 }
 

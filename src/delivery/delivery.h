@@ -17,13 +17,15 @@
 // Owner:  the connection belongs to the shard. A reader that is given up is reported to
 //         ReaderEvents and forgotten before the call. A channel is made with its first reader and
 //         goes, within a turn, with its last.
-// Bounds: DeliveryLimits. A blocked reader past a lag bound is given up; when the logs are full the
-//         blocked readers furthest behind are given up; while flowing readers of some channel have
-//         yet to be sent `unswept_bytes_max`, ContinueAppend is false and the ring fills up (which
-//         refuses publishes).
+// Bounds: DeliveryLimits. A blocked reader past a lag bound is given up, or leaves its place in the
+//         log for a newer one, as its channel's policy says (see lag_policy.h); when the logs are
+//         full the blocked readers furthest behind do so; while flowing readers of some channel
+//         have yet to be sent `unswept_bytes_max`, ContinueAppend is false and the ring fills up
+//         (which refuses publishes).
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,7 +35,10 @@
 #include "base/reason.h"
 #include "base/slot_array.h"
 #include "delivery/channel.h"
+#include "delivery/conflation.h"
 #include "delivery/counters.h"
+#include "delivery/lag_policy.h"
+#include "delivery/left_place.h"
 #include "delivery/replay.h"
 #include "delivery/topic_index.h"
 #include "event/subscription.h"
@@ -55,6 +60,11 @@ struct DeliveryLimits {
   // have of their own.
   uint64_t replay_bytes_max = 1 << 20;
   uint64_t replay_held_bytes_max = 16 << 20;
+  // What happens to a reader past the lag bounds above, and where the topics have bounds and an
+  // action of their own.
+  LagAction lag_action = LagAction::kDisconnect;
+  std::vector<LagPolicy> lag_policies = {};
+  ConflationLimits conflation = {};  // a channel
 };
 
 // Where readers that begin behind the tail get what they have missed.
@@ -152,8 +162,13 @@ class Delivery {
     size_t aside_sent = 0;
     uint64_t aside_at = 0;  // the aside goes when the cursor is at this offset of the log
     int64_t waiting_since_ns = 0;
+    std::unique_ptr<LeftPlace> left;  // null: it has its place in the log
 
     bool has_aside() const { return aside_sent < aside.size(); }
+    // That it left in the middle.
+    bool has_frame() const { return left != nullptr && left->has_frame; }
+    // It has no cursor then.
+    bool is_conflating() const { return left != nullptr && left->is_conflating; }
   };
 
   // Consecutive requests of a batch whose cursors stood at the same place.
@@ -222,6 +237,7 @@ class Delivery {
   void SendReady(int64_t now_ns);
   size_t GatherReady(size_t left, int64_t now_ns);
   uint32_t GatherBlocked(const BlockedReader& reader, iovec* iovecs, Frame** large);
+  uint32_t GatherFrame(const BlockedReader& reader, iovec* iovecs, Frame** large) const;
   Frame* LargeOffered(const Log& log, const Cursor& cursor, const iovec& first) const;
   void ConsumeBlocked(BlockedReader* reader, size_t bytes, int64_t now_ns);
   void AfterBlockedSend(uint32_t index, size_t offered, int32_t result, int64_t now_ns);
@@ -235,13 +251,41 @@ class Delivery {
   void SettleSwept(int64_t now_ns);
   void RecordDeliveries(const Cursor& from, size_t bytes, uint64_t readers, int64_t now_ns);
 
+  // Readers past their bounds.
   void CheckBlocked(uint32_t index, uint64_t* furthest, int64_t now_ns);
+  bool IsStopped(const BlockedReader& reader, int64_t now_ns) const;
+  std::optional<Disconnect> BoundPassed(const BlockedReader& reader, int64_t now_ns) const;
+  void FallBehind(uint32_t index, Disconnect reason);
+  void GiveUp(uint32_t index, Disconnect reason);
+  uint64_t FirstMissing(const BlockedReader& reader) const;
+  void SkipToNewest(uint32_t index);
+  void TellSkip(BlockedReader* reader, uint64_t first, uint64_t last, uint64_t resume);
+  void LeaveFrame(BlockedReader* reader);
+  size_t ConsumeFrame(BlockedReader* reader, size_t bytes, int64_t now_ns);
+  void DropFrame(LeftPlace* left);
+  uint64_t HeldBy(const BlockedReader& reader) const;
+
+  // Readers that conflate.
+  bool Conflates(const Channel& channel) const {
+    return lag_policies_[channel.lag_policy].action == LagAction::kConflate;
+  }
+  Conflation& ConflationOf(uint32_t channel);
+  void TrimBacklog(uint32_t channel);
+  void Conflate(uint32_t index);
+  void TellDropped(BlockedReader* reader);
+  uint32_t GatherConflated(const BlockedReader& reader, iovec* iovecs, Frame** large) const;
+  void ConsumeConflated(BlockedReader* reader, size_t bytes, int64_t now_ns);
+  void GoOnConflating(uint32_t index);
+  void LeaveChannel(BlockedReader* reader);
   static Disconnect ReasonOf(int error);
   void DropBlocked(uint32_t index, Disconnect reason);
   bool CutFurthestBehind();
   void CountHeld();
 
   const DeliveryLimits limits_;
+  const std::vector<LagPolicy> lag_policies_;  // the last is the default
+  uint64_t lag_bytes_min_;                     // of their bounds
+  uint64_t lag_events_min_;
   const uint64_t unswept_bytes_max_;
   Engine& engine_;
   DeliveryCounters& counters_;
@@ -255,6 +299,7 @@ class Delivery {
   std::vector<uint32_t> numbers_free_;
   std::vector<uint32_t> numbers_left_;  // while an event is half appended
   size_t channel_count_ = 0;
+  std::vector<std::unique_ptr<Conflation>> conflations_;  // the same; where there is a need
   HashIndex by_text_;
   TopicIndex topics_;
   uint32_t topicless_ = kNone;   // the channel of events without topics

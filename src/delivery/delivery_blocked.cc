@@ -39,6 +39,7 @@ size_t Delivery::GatherReady(size_t left, int64_t now_ns) {
     Frame* large = nullptr;
     uint32_t iovecs = 0;
     if (reader.is_used) {
+      if (reader.is_conflating()) TellDropped(&reader);
       iovecs = GatherBlocked(reader, batch_.Space(), &large);
       if (iovecs != 0 && !batch_.Takes(large)) break;
     }
@@ -56,11 +57,14 @@ size_t Delivery::GatherReady(size_t left, int64_t now_ns) {
   return left;
 }
 
-// What the reader is to have next: the log up to its aside, the aside, or the log up to the tail;
-// or the bytes of one large frame, if they should go by themselves.
+// What the reader is to have next: the rest of a frame whose place it left, and its aside; the log
+// up to its aside, the aside, or the log up to the tail; or the bytes of one large frame, if they
+// should go by themselves.
 uint32_t Delivery::GatherBlocked(const BlockedReader& reader, iovec* iovecs, Frame** large) {
   constexpr uint32_t kMax = SendBatch::kIovecsMax;
   const Log& log = channels_[reader.channel]->log();
+  if (reader.has_frame()) return GatherFrame(reader, iovecs, large);
+  if (reader.is_conflating()) return GatherConflated(reader, iovecs, large);
   if (!reader.has_aside()) {
     if (reader.is_ending) return 0;
     const uint32_t pieces =
@@ -85,6 +89,8 @@ uint32_t Delivery::GatherBlocked(const BlockedReader& reader, iovec* iovecs, Fra
 void Delivery::ConsumeBlocked(BlockedReader* reader, size_t bytes, int64_t now_ns) {
   counters_.sends.Add();
   counters_.bytes_out.Add(bytes);
+  if (reader->has_frame()) bytes -= ConsumeFrame(reader, bytes, now_ns);
+  if (reader->is_conflating()) return ConsumeConflated(reader, bytes, now_ns);
   Log& log = channels_[reader->channel]->log();
   size_t from_log = bytes;
   if (reader->has_aside()) {
@@ -112,12 +118,14 @@ void Delivery::AfterBlockedSend(uint32_t index, size_t offered, int32_t result, 
     engine_.WatchWritable(reader.connection);
     return;
   }
-  if (reader.has_aside()) {
+  if (reader.has_aside() || reader.has_frame()) {
     MakeReady(index);
   } else if (reader.is_ending) {
     const ConnectionId connection = reader.connection;
     Detach(connection);
     events_.OnEnded(connection);
+  } else if (reader.is_conflating()) {
+    GoOnConflating(index);
   } else if (channels_[reader.channel]->log().IsAtTail(reader.cursor)) {
     Unblock(index);
   } else {
@@ -136,7 +144,7 @@ void Delivery::CheckLag(int64_t now_ns) {
   constexpr int64_t kEveryNs = 100 * kNsPerMs;
   const uint64_t bytes_step = appended_bytes_ - lag_checked_bytes_;
   const uint64_t events_step = appended_events_ - lag_checked_events_;
-  if (bytes_step < limits_.lag_bytes_max / 16 && events_step < limits_.lag_events_max / 16 &&
+  if (bytes_step < lag_bytes_min_ / 16 && events_step < lag_events_min_ / 16 &&
       now_ns - lag_checked_ns_ < kEveryNs) {
     return;
   }
@@ -162,38 +170,43 @@ void Delivery::CheckLag(int64_t now_ns) {
 void Delivery::CheckBlocked(uint32_t index, uint64_t* furthest, int64_t now_ns) {
   const BlockedReader& reader = blocked_[index];
   const Log& log = channels_[reader.channel]->log();
-  const uint64_t lag_bytes = log.tail_offset() - log.Offset(reader.cursor);
-  const bool has_late_aside = reader.is_waiting && (lag_bytes == 0 || reader.is_ending) &&
-                              now_ns - reader.waiting_since_ns > limits_.lag_age_max_ns;
-  if (has_late_aside) return DropBlocked(index, Disconnect::kAsideTimeout);
+  const uint64_t lag_bytes =
+      reader.is_conflating() ? 0 : log.tail_offset() - log.Offset(reader.cursor);
+  if (IsStopped(reader, now_ns)) {
+    const bool is_in_aside =
+        reader.is_ending || (reader.is_conflating() ? reader.has_aside() : lag_bytes == 0);
+    return GiveUp(index, is_in_aside ? Disconnect::kAsideTimeout : Disconnect::kLagAge);
+  }
   if (lag_bytes == 0) return;
-  if (lag_bytes > limits_.lag_bytes_max) {
-    DropBlocked(index, Disconnect::kLagBytes);
-  } else if (log.tail_index() - log.Index(reader.cursor) > limits_.lag_events_max) {
-    DropBlocked(index, Disconnect::kLagEvents);
-  } else if (now_ns - log.PublishedNs(reader.cursor) > limits_.lag_age_max_ns) {
-    DropBlocked(index, Disconnect::kLagAge);
+  if (const auto reason = BoundPassed(reader, now_ns)) {
+    FallBehind(index, *reason);
   } else {
     *furthest = std::max(*furthest, lag_bytes);
   }
 }
 
-// The logs are full: the blocked readers furthest behind go, until there is some room or nobody is
-// left but flowing readers, who will have had all when the round is over. A little more than is
-// needed now, so that not every event looks at all blocked readers.
+// The logs are full: the blocked readers furthest behind go, or leave their place, until there is
+// some room or nobody is left but flowing readers, who will have had all when the round is over. A
+// little more than is needed now, so that not every event looks at all blocked readers.
 bool Delivery::CutFurthestBehind() {
   const uint64_t enough = limits_.log_bytes_max - limits_.log_bytes_max / 16;
   lagging_.clear();
   for (uint32_t i = 0; i < blocked_.size(); ++i) {
     if (!blocked_[i].is_used) continue;
-    const Log& log = channels_[blocked_[i].channel]->log();
-    const uint64_t lag_bytes = log.tail_offset() - log.Offset(blocked_[i].cursor);
-    if (lag_bytes != 0) lagging_.push_back({lag_bytes, i});
+    const uint64_t bytes = HeldBy(blocked_[i]);
+    if (bytes != 0) lagging_.push_back({bytes, i});
   }
   std::sort(lagging_.begin(), lagging_.end(), std::greater<>());
-  for (const auto& [lag_bytes, index] : lagging_) {
+  for (const auto& [bytes, index] : lagging_) {
     if (memory_.bytes_held() < enough) break;
-    DropBlocked(index, Disconnect::kLogBudget);
+    FallBehind(index, Disconnect::kLogBudget);
+  }
+  // That was not enough, if most of them only left their places: what these hold goes too.
+  const bool is_full = memory_.bytes_held() >= limits_.log_bytes_max;
+  for (const auto& [bytes, index] : lagging_) {
+    if (!is_full || memory_.bytes_held() < enough) break;
+    if (!blocked_[index].is_used || HeldBy(blocked_[index]) == 0) continue;
+    GiveUp(index, Disconnect::kLogBudget);
   }
   return memory_.bytes_held() < limits_.log_bytes_max;
 }

@@ -142,6 +142,7 @@ void Delivery::SettleSwept(int64_t now_ns) {
   for (const uint32_t number : swept_) {
     Channel& channel = *channels_[number];
     channel.FinishRounds(&fanout_, now_ns);
+    if (Conflates(channel)) TrimBacklog(number);
     if (channel.remaining() != 0) {
       Enqueue(number);
     } else {

@@ -98,6 +98,10 @@ class Frame {
   // The publisher's; empty if the event has the gateway's id.
   std::string_view publisher_id() const { return {extra(), id_bytes_}; }
   std::string_view key() const { return {extra() + id_bytes_, key_bytes_}; }
+  // Both in one: with a key of the same size equal only for the same topics, as written, and key.
+  std::string_view key_and_topics() const {
+    return {extra() + id_bytes_, extra_bytes_ - id_bytes_};
+  }
   uint64_t sequence() const { return sequence_; }
   int64_t published_ns() const { return published_ns_; }
 

@@ -95,6 +95,19 @@ bool TopicMatches(std::string_view pattern, std::string_view name) {
   return name.empty();
 }
 
+// Exact: `*` has more than one name, and what ends in `**` has room for one segment more.
+bool TopicCovers(std::string_view outer, std::string_view inner) {
+  while (!outer.empty()) {
+    const std::string_view wanted = TakeTopicSegment(&outer);
+    // Only `**` has the events without topics, so a rest of nothing must be asked for with it.
+    if (wanted == kAnyRest) return true;
+    if (inner.empty()) return false;
+    const std::string_view segment = TakeTopicSegment(&inner);
+    if (segment == kAnyRest || (wanted != kAnySegment && wanted != segment)) return false;
+  }
+  return inner.empty();
+}
+
 uint64_t TopicHash(std::string_view name) {
   static const SipKey key = RandomKey();
   return SipHash(key, name);

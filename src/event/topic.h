@@ -46,6 +46,9 @@ std::string_view TakeTopicSegment(std::string_view* rest);
 // The definition of a match, a segment at a time; what is fast must agree with it.
 bool TopicMatches(std::string_view pattern, std::string_view name);
 
+// Is every event that the pattern (or name) `inner` asks for one that `outer` asks for?
+bool TopicCovers(std::string_view outer, std::string_view inner);
+
 // Keyed with a secret of the process, so that nobody can make names collide on purpose.
 uint64_t TopicHash(std::string_view name);
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "gateway/option_table.h"
@@ -74,53 +75,84 @@ Status ApplyNode(const OptionSpec& option, bool unit_in_name, const toml::node& 
   return SetOption(option, words, unit_in_name, options);
 }
 
-Status ReadPolicy(const toml::table& table, HistoryPolicyOptions* policy) {
+uint64_t NumberOf(const OptionSpec& option, const Options& options) {
+  const auto* small = std::get_if<uint32_t Options::*>(&option.field);
+  return small != nullptr ? options.**small : options.*std::get<uint64_t Options::*>(option.field);
+}
+
+Status ReadText(const toml::node& node, std::string* text) {
+  if (node.as_string() == nullptr) return Status::InvalidArgument("takes one word or pattern");
+  *text = node.as_string()->get();
+  return Status::Ok();
+}
+
+// A bound is written and read as the option of the same name.
+template <typename Policy>
+Status ReadBound(const OptionSpec& option, bool unit_in_name, std::string_view name,
+                 const toml::node& node, Policy* policy) {
+  Options bounds;
+  if (Status s = ApplyNode(option, unit_in_name, node, &bounds); !s.ok()) return s;
+  const uint64_t number = NumberOf(option, bounds);
+  if (name == "events_max") {
+    policy->events_max = number;
+  } else if (name == "bytes_max") {
+    policy->bytes_max = number;
+  } else {
+    policy->age_max_ms = number;
+  }
+  return Status::Ok();
+}
+
+template <typename Policy>
+Status ReadPolicy(const std::string& section, const toml::table& table, Policy* policy) {
+  constexpr bool kHasWord = std::is_same_v<Policy, LagPolicyOptions>;
   for (const auto& [key, node] : table) {
     const std::string name(key.str());
-    if (name == "topics") {
-      const auto* text = node.as_string();
-      if (text == nullptr) return Status::InvalidArgument("topics: takes one pattern, as text");
-      policy->topics = text->get();
-      continue;
-    }
-    // A bound is written and read as the option of the same name.
     bool unit_in_name = false;
-    const OptionSpec* option = FindOption("history." + name, &unit_in_name);
-    Options bounds;
-    if (option != nullptr) {
-      if (Status s = ApplyNode(*option, unit_in_name, node, &bounds); !s.ok()) {
-        return Status::InvalidArgument(name + ": " + s.message());
+    const OptionSpec* option = FindOption(section + "." + name, &unit_in_name);
+    const std::string_view bound = option == nullptr ? "" : option->name.substr(section.size() + 1);
+    Status status = Status::Ok();
+    if (name == "topics") {
+      status = ReadText(node, &policy->topics);
+    } else if (bound == "events_max" || bound == "bytes_max" || bound == "age_max") {
+      status = ReadBound(*option, unit_in_name, bound, node, policy);
+    } else if constexpr (kHasWord) {
+      if (name != "policy") {
+        return Status::InvalidArgument(
+            name + " is no part of it; it has topics, policy, events_max, bytes_max and age_max");
       }
-    }
-    if (option != nullptr && option->name == "history.events_max") {
-      policy->events_max = bounds.history_events_max;
-    } else if (option != nullptr && option->name == "history.bytes_max") {
-      policy->bytes_max = bounds.history_bytes_max;
-    } else if (option != nullptr && option->name == "history.age_max") {
-      policy->age_max_ms = bounds.history_age_max_ms;
+      status = ReadText(node, &policy->policy);
     } else {
       return Status::InvalidArgument(
           name + " is no part of a policy; it has topics, events_max, bytes_max and age_max");
     }
+    if (!status.ok()) return Status::InvalidArgument(name + ": " + status.message());
   }
   if (policy->topics.empty()) return Status::InvalidArgument("topics is missing; name a pattern");
+  if constexpr (kHasWord) {
+    if (policy->policy.empty()) {
+      return Status::InvalidArgument("policy is missing; write disconnect, skip or conflate");
+    }
+  }
   return Status::Ok();
 }
 
-Status ApplyPolicies(const std::string& path, const toml::node& node, Options* options) {
+template <typename Policy>
+Status ApplyPolicies(const std::string& path, const std::string& section, const toml::node& node,
+                     std::vector<Policy>* policies) {
+  const std::string name = section + ".policy";
   const auto* list = node.as_array();
   if (list == nullptr || !list->is_homogeneous<toml::table>()) {
-    return Status::InvalidArgument(Place(path, node.source()) +
-                                   "history.policy is a list of tables; write [[history.policy]]");
+    return Status::InvalidArgument(Place(path, node.source()) + name +
+                                   " is a list of tables; write [[" + name + "]]");
   }
-  options->history_policies.clear();
+  policies->clear();
   for (const toml::node& element : *list) {
-    HistoryPolicyOptions policy;
-    if (Status s = ReadPolicy(*element.as_table(), &policy); !s.ok()) {
-      return Status::InvalidArgument(Place(path, element.source()) +
-                                     "history.policy: " + s.message());
+    Policy policy;
+    if (Status s = ReadPolicy(section, *element.as_table(), &policy); !s.ok()) {
+      return Status::InvalidArgument(Place(path, element.source()) + name + ": " + s.message());
     }
-    options->history_policies.push_back(std::move(policy));
+    policies->push_back(std::move(policy));
   }
   return Status::Ok();
 }
@@ -130,6 +162,11 @@ Status ApplyTable(const std::string& path, const std::string& section, const tom
   for (const auto& [key, node] : table) {
     const std::string name =
         section.empty() ? std::string(key.str()) : section + "." + std::string(key.str());
+    // Of one word, the option, it is for all topics.
+    if (name == "lag.policy" && !node.is_string()) {
+      if (Status s = ApplyPolicies(path, section, node, &options->lag_policies); !s.ok()) return s;
+      continue;
+    }
     bool unit_in_name = false;
     if (const OptionSpec* option = FindOption(name, &unit_in_name)) {
       if (Status s = ApplyNode(*option, unit_in_name, node, options); !s.ok()) {
@@ -138,7 +175,9 @@ Status ApplyTable(const std::string& path, const std::string& section, const tom
       continue;
     }
     if (name == "history.policy") {
-      if (Status s = ApplyPolicies(path, node, options); !s.ok()) return s;
+      if (Status s = ApplyPolicies(path, section, node, &options->history_policies); !s.ok()) {
+        return s;
+      }
       continue;
     }
     if (const toml::table* inner = node.as_table()) {

@@ -97,13 +97,21 @@ constexpr OptionSpec kTable[] = {
      "what the engine can hold", "Subscribers a shard.",
      "an EventSource is told to come back, others get 503 subscribers_full", ""},
 
+    {"lag.policy", &O::lag_policy, U::kText, 0, 0, "",
+     "What happens to a reader past one of these bounds: disconnect; skip (to the newest event, "
+     "with a gap event); conflate (of each topic and key it gets only the newest event).",
+     "", ""},
     {"lag.bytes_max", &O::lag_bytes_max, U::kBytes, 1 * kKiB, 64 * kGiB, "",
-     "Bytes that one reader may be behind.", "it is disconnected, counted as lag_bytes", ""},
+     "Bytes that one reader may be behind.",
+     "as the policy says; a disconnect is counted as lag_bytes", ""},
     {"lag.events_max", &O::lag_events_max, U::kCount, 1, 1'000'000'000, "",
-     "Events that one reader may be behind.", "it is disconnected, counted as lag_events", ""},
+     "Events that one reader may be behind.",
+     "as the policy says; a disconnect is counted as lag_events", ""},
     {"lag.age_max", &O::lag_age_max_ms, U::kDuration, 100, kDay, "",
      "Age of the oldest event that one reader has not taken.",
-     "it is disconnected, counted as lag_age", ""},
+     "as the policy says; a disconnect is counted as lag_age. Who takes nothing at all for so long "
+     "is disconnected under any policy",
+     ""},
 
     {"ring.events_max", &O::ring_events_max, U::kCount, 2, 1 << 24, "",
      "Slots of the ring, a power of two.", "503 ring_full with Retry-After", ""},
@@ -112,8 +120,8 @@ constexpr OptionSpec kTable[] = {
 
     {"log.bytes_max", &O::log_bytes_max, U::kBytes, 4 * kKiB, 1'024 * kGiB, "",
      "Bytes of a shard's channel logs in all.",
-     "the readers furthest behind are disconnected, counted as log_budget; after that publishes "
-     "are refused",
+     "the readers furthest behind are disconnected, counted as log_budget, or skip or conflate; "
+     "after that publishes are refused",
      ""},
     {"log.segment_bytes", &O::segment_bytes, U::kBytes, 1 * kKiB, 1 * kGiB, "",
      "One block of a channel's log; a larger frame gets a block of its own size.", "", ""},

@@ -173,6 +173,54 @@ Json OfJournal(const StatisticsSource& source) {
   };
 }
 
+// Of the policies with these indices, over all shards.
+template <typename IsMeant>
+Json LagSums(const StatisticsSource& source, IsMeant&& is_meant) {
+  constexpr std::pair<const char*, Counter LagCounters::*> kCounters[] = {
+      {"disconnects_total", &LagCounters::disconnects},
+      {"skips_total", &LagCounters::skips},
+      {"skipped_events_total", &LagCounters::skipped_events},
+      {"conflations_total", &LagCounters::conflations},
+      {"conflated_events_total", &LagCounters::conflated_events},
+      {"conflating_readers", &LagCounters::conflating},
+      {"table_events", &LagCounters::table_events},
+      {"table_bytes", &LagCounters::table_bytes},
+      {"table_highest_events", &LagCounters::table_events_highest},
+      {"table_highest_bytes", &LagCounters::table_bytes_highest},
+  };
+  Json json;
+  for (const auto& [name, counter] : kCounters) {
+    json[name] = Sum(source, [&, of = counter](const Shard& shard) {
+      const auto& lag = DeliveryOf(shard).lag;
+      uint64_t sum = 0;
+      for (size_t i = 0; i < lag.size(); ++i) sum += is_meant(i) ? (lag[i].*of).value() : 0;
+      return sum;
+    });
+  }
+  return json;
+}
+
+// By policy, and by the patterns of topics that have one; the last is for all other topics.
+Json OfLag(const StatisticsSource& source) {
+  const auto& listed = source.options.lag_policies;
+  const auto word_of = [&](size_t i) {
+    return std::string_view(i < listed.size() ? listed[i].policy : source.options.lag_policy);
+  };
+  Json json;
+  for (const LagAction action : {LagAction::kDisconnect, LagAction::kSkip, LagAction::kConflate}) {
+    const std::string_view word = Word(action);
+    json["by_policy"][std::string(word)] =
+        LagSums(source, [&](size_t i) { return word_of(i) == word; });
+  }
+  json["by_topics"] = Json::array();
+  for (size_t i = 0; i <= listed.size(); ++i) {
+    Json row = {{"topics", i < listed.size() ? listed[i].topics : ""}, {"policy", word_of(i)}};
+    row.update(LagSums(source, [&](size_t index) { return index == i; }));
+    json["by_topics"].push_back(std::move(row));
+  }
+  return json;
+}
+
 }  // namespace
 
 std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
@@ -247,6 +295,7 @@ std::string StatisticsJson(const StatisticsSource& source, bool pretty) {
   };
   json["history"] = OfHistory(source);
   if (source.journal != nullptr) json["journal"] = OfJournal(source);
+  json["lag"] = OfLag(source);
   json["furthest_lag_bytes"] = Highest(
       source, [](const Shard& shard) { return DeliveryOf(shard).furthest_lag_bytes.value(); });
   json["blocked_readers"] = delivery(&DeliveryCounters::blocked_readers);

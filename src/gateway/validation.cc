@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "delivery/lag_policy.h"
 #include "engine/listener.h"
 #include "event/event.h"
 #include "event/topic.h"
@@ -174,6 +175,53 @@ Status ValidateJournal(const Options& o) {
   return Status::Ok();
 }
 
+Status ValidateLagBounds(const Options& o, const LagPolicyOptions& policy) {
+  const std::string of = "lag.policy of " + policy.topics + ": ";
+  const uint64_t bytes_max = policy.bytes_max.value_or(o.lag_bytes_max);
+  if (o.frame_bytes_max >= bytes_max) {
+    return Broken(of + Sized("event.frame_bytes_max", o.frame_bytes_max) + " must be below " +
+                  Sized("bytes_max", bytes_max) +
+                  ", or one event is more than its readers may lag; lower the first or raise the "
+                  "second");
+  }
+  if (bytes_max >= o.log_bytes_max) {
+    return Broken(of + Sized("bytes_max", bytes_max) + " must be below " +
+                  Sized("log.bytes_max", o.log_bytes_max) +
+                  ", or one slow reader fills a shard's logs; lower the first or raise the second");
+  }
+  const uint64_t age_max_ms = policy.age_max_ms.value_or(o.lag_age_max_ms);
+  if (age_max_ms > o.user_timeout_ms) {
+    return Broken(of + Timed("age_max", age_max_ms) + " must not be above " +
+                  Timed("socket.user_timeout", o.user_timeout_ms) +
+                  ", or the kernel cuts a slow reader before its bound does; lower the first or "
+                  "raise the second");
+  }
+  return Status::Ok();
+}
+
+Status ValidateLag(const Options& o) {
+  const auto no_policy = [](std::string_view name, const std::string& word) {
+    return Broken(std::string(name) + ": \"" + word +
+                  "\" is no policy; write disconnect, skip or conflate");
+  };
+  if (!ParseLagAction(o.lag_policy)) return no_policy("lag.policy", o.lag_policy);
+  if (o.lag_policies.size() > kLagPoliciesMax) {
+    return Broken("lag.policy: " + std::to_string(o.lag_policies.size()) +
+                  " are listed; write at most " + std::to_string(kLagPoliciesMax));
+  }
+  for (const LagPolicyOptions& policy : o.lag_policies) {
+    if (const auto fault = CheckTopicPattern(policy.topics)) {
+      return Broken("lag.policy: topics " + fault->Describe(policy.topics) +
+                    "; write a pattern such as prices/**");
+    }
+    if (!ParseLagAction(policy.policy)) {
+      return no_policy("lag.policy of " + policy.topics, policy.policy);
+    }
+    if (Status s = ValidateLagBounds(o, policy); !s.ok()) return s;
+  }
+  return Status::Ok();
+}
+
 Status ValidateWords(const Options& o) {
   constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error"};
   if (std::find(std::begin(kLevels), std::end(kLevels), o.log_level) == std::end(kLevels)) {
@@ -186,8 +234,9 @@ Status ValidateWords(const Options& o) {
 }  // namespace
 
 Status Validate(const Options& options) {
-  for (const auto& validate : {ValidateBounds, ValidateTimes, ValidateAddresses, ValidatePaths,
-                               ValidateOrigins, ValidateHistory, ValidateJournal, ValidateWords}) {
+  for (const auto& validate :
+       {ValidateBounds, ValidateTimes, ValidateAddresses, ValidatePaths, ValidateOrigins,
+        ValidateHistory, ValidateJournal, ValidateLag, ValidateWords}) {
     if (Status s = validate(options); !s.ok()) return s;
   }
   return Status::Ok();

@@ -112,7 +112,7 @@ void Log::Append(HeldFrame* held, size_t readers) {
   if (tail->block_bytes != 0) {
     std::memcpy(const_cast<char*>(tail->data) + tail->bytes, bytes.data(), bytes.size());
     *(tail->marks_end - 1 - tail->mark_count) = {tail->bytes + static_cast<uint32_t>(bytes.size()),
-                                                 held->mark.published_ns};
+                                                 held->mark.sequence_low, held->mark.published_ns};
   }
   tail->bytes += static_cast<uint32_t>(bytes.size());
   ++tail->mark_count;
@@ -129,6 +129,13 @@ Cursor Log::Tail() const { return {tail_, tail_->bytes, tail_->mark_count}; }
 Cursor Log::Attach() {
   ++tail_->pins;
   return Tail();
+}
+
+Cursor Log::AttachNewest() {
+  SLUICE_DCHECK(tail_->data != nullptr && tail_->mark_count != 0);
+  ++tail_->pins;
+  const uint32_t mark = tail_->mark_count - 1;
+  return {tail_, mark == 0 ? 0 : tail_->mark(mark - 1).end, mark};
 }
 
 void Log::Detach(const Cursor& cursor) {
@@ -186,10 +193,20 @@ uint32_t Log::Gather(const Cursor& cursor, uint64_t end_offset, size_t bytes_max
   return count;
 }
 
-Frame* Log::FrameAt(const Cursor& cursor) const {
+HeldFrame* Log::HeldAt(const Cursor& cursor) const {
   const Segment* segment = cursor.segment;
   if (cursor.offset == segment->bytes && segment->next != nullptr) segment = segment->next;
-  return segment->held == nullptr ? nullptr : segment->held->frame;
+  return segment->held;
+}
+
+Frame* Log::FrameAt(const Cursor& cursor) const {
+  const HeldFrame* held = HeldAt(cursor);
+  return held == nullptr ? nullptr : held->frame;
+}
+
+std::string_view Log::RestOfFrame(const Cursor& cursor) const {
+  const Segment& segment = *cursor.segment;
+  return {segment.data + cursor.offset, segment.mark(cursor.mark).end - cursor.offset};
 }
 
 uint64_t Log::Advance(Cursor* cursor, size_t bytes) {
@@ -225,6 +242,17 @@ bool Log::IsAtFrameStart(const Cursor& cursor) const {
   const Segment& segment = *cursor.segment;
   if (cursor.mark == segment.mark_count) return cursor.offset == segment.bytes;
   return cursor.offset == (cursor.mark == 0 ? 0 : segment.mark(cursor.mark - 1).end);
+}
+
+uint64_t Log::SequenceAt(const Cursor& cursor, uint64_t index, uint64_t newest) const {
+  const Segment* segment = cursor.segment;
+  while (index - segment->base_index >= segment->mark_count) {
+    SLUICE_CHECK(segment->next != nullptr);
+    segment = segment->next;
+  }
+  const uint32_t low =
+      segment->mark(static_cast<uint32_t>(index - segment->base_index)).sequence_low;
+  return newest - (static_cast<uint32_t>(newest) - low);
 }
 
 int64_t Log::PublishedNs(const Cursor& cursor) const {

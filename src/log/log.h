@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "log/log_memory.h"
 
@@ -65,6 +66,8 @@ class Log {
 
   // A cursor at the tail: it will see the frames appended from now on.
   Cursor Attach();
+  // A cursor at the start of the newest frame; only behind the tail can it be had.
+  Cursor AttachNewest();
   // Gives a cursor up; its segment may be freed.
   void Detach(const Cursor& cursor);
 
@@ -75,6 +78,10 @@ class Log {
                   uint32_t iovecs_max) const;
   // The one frame that the first bytes of Gather are of, if they are referred to, or null.
   Frame* FrameAt(const Cursor& cursor) const;
+  // The same as the log holds it.
+  HeldFrame* HeldAt(const Cursor& cursor) const;
+  // The rest of the frame that the cursor is inside of.
+  std::string_view RestOfFrame(const Cursor& cursor) const;
   // Moves the cursor `bytes` forward. Returns how many frames it finished.
   uint64_t Advance(Cursor* cursor, size_t bytes);
   // Moves the cursor, which stands where `from` stood, to `to`, without looking for the place
@@ -91,6 +98,9 @@ class Log {
   uint64_t Index(const Cursor& cursor) const { return cursor.segment->base_index + cursor.mark; }
   // When the first frame that the cursor has not finished was published; only behind the tail.
   int64_t PublishedNs(const Cursor& cursor) const;
+  // The sequence of the frame of this index, which `cursor` has not finished. `newest` is that of
+  // the newest frame; they are less than 2^32 apart.
+  uint64_t SequenceAt(const Cursor& cursor, uint64_t index, uint64_t newest) const;
   // A cursor (not pinned) at the tail.
   Cursor Tail() const;
 

@@ -16,6 +16,7 @@ namespace sluice {
 // Where a frame ends within its segment.
 struct FrameMark {
   uint32_t end;
+  uint32_t sequence_low;  // the lower half: a place among those near by, see Log::SequenceAt
   int64_t published_ns;
 };
 

@@ -7,6 +7,20 @@
 namespace sluice {
 namespace {
 
+// The options are valid.
+std::vector<LagPolicy> LagPoliciesOf(const Options& options) {
+  std::vector<LagPolicy> policies;
+  for (const LagPolicyOptions& policy : options.lag_policies) {
+    const uint64_t age_max_ms = policy.age_max_ms.value_or(options.lag_age_max_ms);
+    policies.push_back({.topics = policy.topics,
+                        .action = ParseLagAction(policy.policy).value(),
+                        .bytes_max = policy.bytes_max.value_or(options.lag_bytes_max),
+                        .events_max = policy.events_max.value_or(options.lag_events_max),
+                        .age_max_ns = static_cast<int64_t>(age_max_ms) * kNsPerMs});
+  }
+  return policies;
+}
+
 DeliveryLimits LimitsOf(const Options& options) {
   return {
       .lag_bytes_max = options.lag_bytes_max,
@@ -20,6 +34,8 @@ DeliveryLimits LimitsOf(const Options& options) {
       .heartbeat_ns = options.heartbeat_ms * kNsPerMs,
       .replay_bytes_max = options.replay_bytes_max,
       .replay_held_bytes_max = options.history_cache_bytes_max,
+      .lag_action = ParseLagAction(options.lag_policy).value(),
+      .lag_policies = LagPoliciesOf(options),
   };
 }
 

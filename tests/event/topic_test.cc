@@ -68,6 +68,39 @@ TEST(Topic, MatchesSegmentBySegment) {
   }
 }
 
+// Against the definition, over all names of up to four segments of three.
+TEST(Topic, CoversIsExact) {
+  const auto words_of = [](std::vector<std::string> segments, size_t segments_max) {
+    std::vector<std::string> words = segments;
+    for (size_t from = 0, level = 1; level < segments_max; ++level) {
+      const size_t to = words.size();
+      for (; from < to; ++from) {
+        for (const std::string& segment : segments) words.push_back(words[from] + "/" + segment);
+      }
+    }
+    return words;
+  };
+  const std::vector<std::string> names = words_of({"a", "b", "c"}, 4);
+  std::vector<std::string> patterns = words_of({"a", "b", "*"}, 3);
+  for (size_t i = 0, count = patterns.size(); i < count; ++i) {
+    if (i < 12) patterns.push_back(patterns[i] + "/**");  // one segment or two
+  }
+  patterns.push_back("**");
+  size_t covered = 0;
+  for (const std::string& outer : patterns) {
+    for (const std::string& inner : patterns) {
+      // Only `**` asks for the events without topics.
+      const bool covers = (inner != "**" || outer == "**") &&
+                          std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+                            return !TopicMatches(inner, name) || TopicMatches(outer, name);
+                          });
+      ASSERT_EQ(TopicCovers(outer, inner), covers) << outer << " over " << inner;
+      covered += covers;
+    }
+  }
+  EXPECT_GT(covered, patterns.size());
+}
+
 TEST(Topic, HashIsTheSameForTheSameName) {
   EXPECT_EQ(TopicHash("orders/42"), TopicHash(std::string("orders/") + "42"));
   EXPECT_NE(TopicHash("orders/42"), TopicHash("orders/43"));

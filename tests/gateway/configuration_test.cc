@@ -79,6 +79,53 @@ TEST_F(Configuration, APolicyThatIsWrongIsTold) {
   ExpectError(Parse({"--history-missing", "nowhere"}), {"history.missing", "earliest or live"});
 }
 
+TEST_F(Configuration, PoliciesOfSlowReadersStandInTheFile) {
+  const std::string path = File(
+      "[lag]\nbytes_max = \"3MiB\"\n"
+      "[[lag.policy]]\ntopics = \"prices/**\"\npolicy = \"conflate\"\nevents_max = 10\n"
+      "age_max = \"5s\"\n"
+      "[[lag.policy]]\ntopics = \"**\"\npolicy = \"skip\"\nbytes_max = \"2MiB\"\n");
+  const Status status = Parse({"--config", path});
+  ASSERT_TRUE(status.ok()) << status.message();
+  const auto& policies = options().lag_policies;
+  ASSERT_EQ(policies.size(), 2u);
+  EXPECT_EQ(policies[0].topics, "prices/**");
+  EXPECT_EQ(policies[0].policy, "conflate");
+  EXPECT_EQ(policies[0].events_max, 10u);
+  EXPECT_EQ(policies[0].age_max_ms, 5'000u);
+  EXPECT_FALSE(policies[0].bytes_max.has_value());  // lag.bytes_max
+  EXPECT_EQ(policies[1].policy, "skip");
+  EXPECT_EQ(policies[1].bytes_max, 2u << 20);
+  EXPECT_EQ(options().lag_policy, "disconnect");
+  // One word is for all topics.
+  const Status one = Parse({"--config", File("[lag]\npolicy = \"skip\"\n")});
+  ASSERT_TRUE(one.ok()) << one.message();
+  EXPECT_EQ(options().lag_policy, "skip");
+  EXPECT_TRUE(options().lag_policies.empty());
+}
+
+TEST_F(Configuration, APolicyOfSlowReadersThatIsWrongIsTold) {
+  const auto error = [&](const std::string& policy) {
+    return Parse({"--config", File("[[lag.policy]]\n" + policy)});
+  };
+  ExpectError(error("policy = \"skip\"\n"), {"toml:1:", "lag.policy", "topics is missing"});
+  ExpectError(error("topics = \"a\"\n"), {"toml:1:", "policy is missing"});
+  ExpectError(error("topics = \"a\"\npolicy = \"drop\"\n"),
+              {"lag.policy of a", "\"drop\"", "disconnect, skip or conflate"});
+  ExpectError(error("topics = \"a\"\npolicy = 1\n"), {"policy: takes one word"});
+  ExpectError(error("topics = \"a\"\npolicy = \"skip\"\npolicies = 1\n"),
+              {"policies is no part of it"});
+  ExpectError(error("topics = \"a//b\"\npolicy = \"skip\"\n"), {"lag.policy", "at byte 2"});
+  ExpectError(error("topics = \"a\"\npolicy = \"skip\"\nbytes_max = 1024\n"),
+              {"lag.policy of a", "event.frame_bytes_max"});
+  ExpectError(error("topics = \"a\"\npolicy = \"skip\"\nbytes_max = \"64MiB\"\n"),
+              {"lag.policy of a", "log.bytes_max"});
+  ExpectError(error("topics = \"a\"\npolicy = \"skip\"\nage_max = \"2m\"\n"),
+              {"lag.policy of a", "socket.user_timeout"});
+  ExpectError(Parse({"--config", File("[lag]\npolicy = 1\n")}), {"[[lag.policy]]"});
+  ExpectError(Parse({"--lag-policy", "never"}), {"lag.policy", "\"never\"", "conflate"});
+}
+
 TEST_F(Configuration, DefaultsAreValid) {
   const Status status = Parse({});
   EXPECT_TRUE(status.ok()) << status.message();
