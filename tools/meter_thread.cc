@@ -90,10 +90,12 @@ void MeterThread::Run() {
 }
 
 int64_t MeterThread::TurnPublisher(int64_t now_ns) {
+  // The plan stands once the phase says so, and not before.
+  if (phase_ != Phase::kPublish) return publisher_->Turn(now_ns, UINT64_MAX);
   // Readers that come and go miss events, so an average over them says nothing.
   const bool is_bounded = plan_.ahead_max != 0 && control_.plan.rate <= 0 && disconnected_ == 0 &&
                           plan_.churn <= 0 && !plan_.has_storm;
-  if (!is_bounded || phase_ != Phase::kPublish) return publisher_->Turn(now_ns, UINT64_MAX);
+  if (!is_bounded) return publisher_->Turn(now_ns, UINT64_MAX);
   const uint64_t behind = control_.events_behind(*publisher_);
   return publisher_->Turn(now_ns, plan_.ahead_max > behind ? plan_.ahead_max - behind : 0);
 }

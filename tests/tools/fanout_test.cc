@@ -109,8 +109,10 @@ TEST_P(Meter, OpensAConnectionAPublishWhereTheServerWantsIt) {
   ExpectFaults(report, {});
 }
 
+// Lost to all: where one of a thread's few readers lacks an event and is read before the others,
+// the thread takes its order for the order, and the others' events for reordered beside the loss.
 TEST_P(Meter, JudgesOverSeveralThreads) {
-  FaultyServer server({.fault = Fault::kLose});
+  FaultyServer server({.fault = Fault::kLose, .hits_all = true});
   FanoutOptions options = Options(server);
   options.threads = 3;
   const FanoutReport report = Run(options);
@@ -240,7 +242,7 @@ TEST_P(Meter, FindsTheFaultWithinATopic) {
       FaultyServer server({.fault = fault, .hits_all = hits_all});
       FanoutOptions options = Options(server);
       options.topics = 3;
-      options.threads = 2;
+      options.threads = hits_all ? 2 : 1;  // see JudgesOverSeveralThreads
       const FanoutReport report = Run(options);
       ASSERT_GT(server.injected(), 0u);
       Faults wanted;

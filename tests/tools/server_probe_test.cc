@@ -36,7 +36,11 @@ TEST(ServerProbe, SamplesAProcessWithItsDescendants) {
   ASSERT_EQ(::read(ready[0], &byte, 1), 1);
   const ProcessSample sample = SampleProcess(child, true);
   EXPECT_EQ(sample.processes, 2u);
+#ifdef __SANITIZE_THREAD__  // it has a thread of its own in a process
+  EXPECT_GE(sample.threads, 2u);
+#else
   EXPECT_EQ(sample.threads, 2u);
+#endif
   EXPECT_GT(sample.cpu_ns, 1'000'000);
   EXPECT_GT(sample.resident_bytes, 0u);
   EXPECT_GT(sample.pss_bytes, 0u);
