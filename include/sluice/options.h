@@ -115,6 +115,9 @@ struct Options {
   uint64_t lag_events_max = 65'536;
   // lag.age_max: the age of the oldest event it has not taken.
   uint32_t lag_age_max_ms = 30'000;
+  // lag.table_events_max, lag.table_bytes_max: what one channel holds for readers that conflate.
+  uint64_t lag_table_events_max = 65'536;
+  uint64_t lag_table_bytes_max = 16 * 1024 * 1024;
 
   // --- Memory of ring and logs ----------------------------------------------------------------
   // ring.events_max: slots of the ring, a power of two.

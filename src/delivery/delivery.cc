@@ -51,6 +51,9 @@ Delivery::Delivery(const DeliveryLimits& limits, Engine& engine, DeliveryCounter
 }
 
 Delivery::~Delivery() {
+  for (BlockedReader& reader : blocked_) {
+    if (reader.left != nullptr) DropFrame(reader.left.get());
+  }
   if (event_.held != nullptr) memory_.Release(event_.held);
 }
 

@@ -19,8 +19,9 @@ Conflation& Delivery::ConflationOf(uint32_t channel) {
 
 // What nobody in the log is to have any more.
 void Delivery::TrimBacklog(uint32_t channel) {
+  if (channel >= conflations_.size() || conflations_[channel] == nullptr) return;
   const Channel& of = *channels_[channel];
-  Conflation& conflation = ConflationOf(channel);
+  Conflation& conflation = *conflations_[channel];
   // Those whose sends have just failed stand among the flowing ones until they are settled.
   const bool is_read =
       of.remaining() != 0 || of.blocked() > conflation.readers() || !failures_.empty();

@@ -193,6 +193,7 @@ std::string ReferencePage() {
       "\nRelations that are checked at the start:\n"
       "`event.frame_bytes_max` < `lag.bytes_max` < `log.bytes_max`,\n"
       "`event.frame_bytes_max` ≤ `ring.bytes_max`, `log.segment_bytes` ≤ `lag.bytes_max`,\n"
+      "`event.frame_bytes_max` < `lag.table_bytes_max` < `log.bytes_max` (to conflate),\n"
       "`lag.age_max` ≤ `socket.user_timeout`, `http.target_bytes_max` ≤ `http.header_bytes_max`,\n"
       "`stream.retry_min` ≤ `stream.retry_max`, `stop.delay` + `stop.spread` < `stop.timeout`.\n";
   for (const Section& section : kSections) {

@@ -112,6 +112,13 @@ constexpr OptionSpec kTable[] = {
      "as the policy says; a disconnect is counted as lag_age. Who takes nothing at all for so long "
      "is disconnected under any policy",
      ""},
+    {"lag.table_events_max", &O::lag_table_events_max, U::kCount, 1, 1 << 24, "",
+     "Newest events of their topics and keys, and events without a key, that are held for the "
+     "readers of one subscription that conflate.",
+     "the oldest go, those without a key first; a reader that did not have them is told of a gap",
+     ""},
+    {"lag.table_bytes_max", &O::lag_table_bytes_max, U::kBytes, 1 * kKiB, 64 * kGiB, "",
+     "Bytes of those; they count toward log.bytes_max too.", "the same", ""},
 
     {"ring.events_max", &O::ring_events_max, U::kCount, 2, 1 << 24, "",
      "Slots of the ring, a power of two.", "503 ring_full with Retry-After", ""},

@@ -199,6 +199,21 @@ Status ValidateLagBounds(const Options& o, const LagPolicyOptions& policy) {
   return Status::Ok();
 }
 
+// Only if there can be one.
+Status ValidateTable(const Options& o) {
+  const bool conflates =
+      o.lag_policy == Word(LagAction::kConflate) ||
+      std::any_of(o.lag_policies.begin(), o.lag_policies.end(),
+                  [](auto& policy) { return policy.policy == Word(LagAction::kConflate); });
+  const bool fits =
+      o.frame_bytes_max < o.lag_table_bytes_max && o.lag_table_bytes_max < o.log_bytes_max;
+  if (!conflates || fits) return Status::Ok();
+  return Broken(Sized("lag.table_bytes_max", o.lag_table_bytes_max) + " must be above " +
+                Sized("event.frame_bytes_max", o.frame_bytes_max) + " and below " +
+                Sized("log.bytes_max", o.log_bytes_max) +
+                ", or one event, or one table, is more than there is room for");
+}
+
 Status ValidateLag(const Options& o) {
   const auto no_policy = [](std::string_view name, const std::string& word) {
     return Broken(std::string(name) + ": \"" + word +
@@ -219,7 +234,7 @@ Status ValidateLag(const Options& o) {
     }
     if (Status s = ValidateLagBounds(o, policy); !s.ok()) return s;
   }
-  return Status::Ok();
+  return ValidateTable(o);
 }
 
 Status ValidateWords(const Options& o) {

@@ -36,6 +36,8 @@ DeliveryLimits LimitsOf(const Options& options) {
       .replay_held_bytes_max = options.history_cache_bytes_max,
       .lag_action = ParseLagAction(options.lag_policy).value(),
       .lag_policies = LagPoliciesOf(options),
+      .conflation = {.events_max = options.lag_table_events_max,
+                     .bytes_max = options.lag_table_bytes_max},
   };
 }
 

@@ -142,7 +142,7 @@ class Simulation {
   static SimulatedFaults Faults(uint64_t seed) {
     return {.short_write = 100,
             .spurious_eagain = 100,
-            .send_reset = seed % 4 == 0 ? 2u : 0u,
+            .send_reset = seed % 4 == 0 ? 20u : 0u,
             .accept_failure = 20,
             .accept_abort = 20,
             .delay_ns_max = 5 * kNsPerMs};

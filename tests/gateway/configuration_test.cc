@@ -123,6 +123,9 @@ TEST_F(Configuration, APolicyOfSlowReadersThatIsWrongIsTold) {
   ExpectError(error("topics = \"a\"\npolicy = \"skip\"\nage_max = \"2m\"\n"),
               {"lag.policy of a", "socket.user_timeout"});
   ExpectError(Parse({"--config", File("[lag]\npolicy = 1\n")}), {"[[lag.policy]]"});
+  ExpectError(Parse({"--lag-policy", "conflate", "--lag-table-bytes-max", "64MiB"}),
+              {"lag.table_bytes_max (64MiB)", "below log.bytes_max"});
+  EXPECT_TRUE(Parse({"--lag-policy", "skip", "--lag-table-bytes-max", "64MiB"}).ok());
   ExpectError(Parse({"--lag-policy", "never"}), {"lag.policy", "\"never\"", "conflate"});
 }
 
