@@ -46,15 +46,15 @@ class NoEvents : public ReaderEvents {
 
 inline const std::string kData(100, 'x');
 
-inline constexpr DeliveryLimits kLimits = {.lag_bytes_max = 1 << 22,
-                                           .lag_events_max = 1 << 16,
-                                           .lag_age_max_ns = 1'000'000'000,
-                                           .log_bytes_max = 1 << 26,
-                                           .segment_bytes = 256 * 1024,
-                                           .appends_max = 4096,
-                                           .sends_max = 256,
-                                           .send_bytes_max = 256 * 1024,
-                                           .heartbeat_ns = 0};
+inline const DeliveryLimits kLimits = {.lag_bytes_max = 1 << 22,
+                                       .lag_events_max = 1 << 16,
+                                       .lag_age_max_ns = 1'000'000'000,
+                                       .log_bytes_max = 1 << 26,
+                                       .segment_bytes = 256 * 1024,
+                                       .appends_max = 4096,
+                                       .sends_max = 256,
+                                       .send_bytes_max = 256 * 1024,
+                                       .heartbeat_ns = 0};
 
 // A Delivery whose readers have had their openings.
 struct Lab {

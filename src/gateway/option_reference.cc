@@ -24,11 +24,11 @@ constexpr Section kSections[] = {
     {"stream", "Streams", "What a stream opens with, and when it ends."},
     {"lag", "Lag of one reader",
      "A reader that falls behind by more than any of these never delays others: it is "
-     "disconnected, or what its policy says. Topics with a policy and bounds of their own stand in "
-     "the file, as [[lag.policy]] with topics (a pattern), policy, and bytes_max, events_max and "
-     "age_max where they differ from these; the first whose pattern covers all that a stream asks "
-     "for counts, so topics = \"**\", as the last, is for all others: with such a list the file "
-     "has no lag.policy of one word."},
+     "disconnected, or what its policy says (docs/slow-readers.md). Topics with a policy and "
+     "bounds of their own stand in the file, as [[lag.policy]] with topics (a pattern), policy, "
+     "and bytes_max, events_max and age_max where they differ from these; the first whose pattern "
+     "covers all that a stream asks for counts. With such a list the file has no lag.policy of "
+     "one word: a last one of the pattern ** is for all others."},
     {"ring", "Ring", "The one order of events, and the memory that events take on their way in."},
     {"log", "Channel logs", "The memory that events take until the slowest live reader has them."},
     {"history", "History",
