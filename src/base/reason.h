@@ -120,8 +120,6 @@ inline constexpr std::string_view kLossWords[] = {
 inline constexpr size_t kLossCount = sizeof(kLossWords) / sizeof(kLossWords[0]);
 
 inline constexpr Loss LossBy(Disconnect disconnect) { return static_cast<Loss>(disconnect); }
-inline constexpr std::string_view Word(Loss loss) {
-  return kLossWords[static_cast<size_t>(loss)];
-}
+inline constexpr std::string_view Word(Loss loss) { return kLossWords[static_cast<size_t>(loss)]; }
 
 }  // namespace sluice

@@ -255,9 +255,9 @@ void RunningGateway::CloseJournal(int64_t until_ns) {
   if (journal_feed_ == nullptr) return;
   journal_feed_->CatchUpAll();
   if (journal_->Close(ring_->newest_sequence(), until_ns)) return;
-  start_warnings_.push_back("the journal was not closed in order: " +
-                            journal_->Statistics(MonotonicNs()).state +
-                            "; the next start tells its readers what may be missing");
+  start_warnings_.push_back(
+      "the journal was not closed in order: " + journal_->Statistics(MonotonicNs()).state +
+      "; the next start tells its readers what may be missing");
 }
 
 Status RunningGateway::Publish(const EventToPublish& event, std::string* id) {

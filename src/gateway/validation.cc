@@ -201,8 +201,8 @@ Status ValidateWords(const Options& o) {
 
 Status Validate(const Options& options) {
   for (const auto& validate :
-       {ValidateBounds, ValidateTimes, ValidateAck, ValidateAddresses, ValidatePaths, ValidateOrigins,
-        ValidateHistory, ValidateJournal, ValidateWords}) {
+       {ValidateBounds, ValidateTimes, ValidateAck, ValidateAddresses, ValidatePaths,
+        ValidateOrigins, ValidateHistory, ValidateJournal, ValidateWords}) {
     if (Status s = validate(options); !s.ok()) return s;
   }
   return Status::Ok();

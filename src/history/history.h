@@ -55,8 +55,8 @@ class History {
 
   // A frame of a higher sequence than those before.
   void Append(const Frame& frame);
-  // Events up to this sequence that are not held are lost, and nobody knows of which topics: readers
-  // from before are told of a gap.
+  // Events up to this sequence that are not held are lost, and nobody knows of which topics:
+  // readers from before are told of a gap.
   void Lose(uint64_t through) { lost_through_ = std::max(lost_through_, through); }
   // Evicts what is past its age, at most `events_max`; true if there may be more.
   bool Expire(int64_t now_ns, size_t events_max);

@@ -58,8 +58,8 @@ struct PublishResult {
   uint64_t first_sequence = 0;  // the first event's; the others follow it, but
   // with some of them published before: of each event. Valid until the next call.
   std::span<const uint64_t> sequences;
-  uint64_t subscribers = 0;     // connected at acceptance, all shards: an estimate
-  size_t replays = 0;  // how many of the events had been published before, and were not now
+  uint64_t subscribers = 0;  // connected at acceptance, all shards: an estimate
+  size_t replays = 0;        // how many of the events had been published before, and were not now
 };
 
 class Publisher {
