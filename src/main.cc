@@ -1,6 +1,7 @@
 // sluice: the command line around the gateway.
 //
-// Exit: 0 after a stop, 1 if a second signal cut it short, 2 if it could not start; of
+// Exit: 0 after a stop, 1 if a second signal cut it short, 2 if it cannot start with these options,
+// 3 if the host does not let it start now (a port in use, a full disk): trying again may help. Of
 // `sluice journal`: 0, or 1 if the journal is not there or damaged.
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -25,11 +26,12 @@ namespace {
 
 constexpr int kExitCutShort = 1;
 constexpr int kExitCannotStart = 2;
+constexpr int kExitNotNow = 3;
 constexpr int kExitJournal = 1;
 
 int Fail(const sluice::Status& status) {
   std::fprintf(stderr, "sluice: %s\n", status.message().c_str());
-  return kExitCannotStart;
+  return status.code() == sluice::StatusCode::kUnavailable ? kExitNotNow : kExitCannotStart;
 }
 
 // Blocked in every thread, taken by WaitForSignal.

@@ -215,6 +215,7 @@ Status Burst::Do() {
     report_.faults.Add(checker_.Settle(
         state, [](uint32_t, uint32_t) { return true; }, unseen));
   }
+  report_.faults.reordered += checker_.log().OutOfOrder();
   report_.passed = report_.faults.total() == 0;
   report_.deliveries_a_second = base.subscribers * 1e3 / Median(report_.last_ms);
   report_.cpu_us_a_delivery = Median(report_.cpu_us);

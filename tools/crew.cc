@@ -68,6 +68,7 @@ void Crew::Start() {
   const uint32_t threads = plan_.threads;
   const uint32_t all = plan_.subscribers + plan_.slow;
   uint32_t first = 0;
+  uint32_t slow_first = 0;
   for (uint32_t i = 0; i < threads; ++i) {
     MeterThread::Share share;
     share.index = i;
@@ -75,13 +76,19 @@ void Crew::Start() {
     share.subscribers = all / threads + (i < all % threads ? 1 : 0);
     share.slow = plan_.slow / threads + (i < plan_.slow % threads ? 1 : 0);
     share.has_publisher = i == 0 && plan_.publishers > 0;
+    share.readers = {first - slow_first, share.subscribers - share.slow};
+    share.slow_first = slow_first;
     first += share.subscribers;
+    slow_first += share.slow;
+    control_.audiences.push_back(share.readers);
     meters_.push_back(std::make_unique<MeterThread>(plan_, control_, format_, share));
   }
-  control_.received_events = [this] {
-    uint64_t least = UINT64_MAX;
-    for (const auto& meter : meters_) least = std::min(least, meter->received_events());
-    return least;
+  control_.events_behind = [this](const Publisher& publisher) {
+    uint64_t most = 0;
+    for (size_t i = 0; i < meters_.size(); ++i) {
+      most = std::max(most, meters_[i]->events_behind(publisher.posted_deliveries()[i]));
+    }
+    return most;
   };
   for (auto& meter : meters_) threads_.emplace_back([&meter] { meter->Run(); });
 }

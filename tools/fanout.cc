@@ -65,8 +65,14 @@ Status Run::Prepare() {
   plan_.join_stall_s = options_.join_stall_s;
   plan_.cpus = options_.cpus;
   plan_.threads = options_.threads;
-  Status status = MakeTarget(options_.stream_url, options_.publish_url, options_.publish_body,
-                             options_.headers, &plan_.target);
+  plan_.topics = Topics(options_.topics);
+  FanoutOptions& asked = report_.options;
+  Status status =
+      FillTopicUrls(asked.topics, asked.publish_body, &asked.stream_url, &asked.publish_url);
+  if (status.ok()) {
+    status = MakeTarget(asked.stream_url, asked.publish_url, asked.publish_body, asked.headers,
+                        &plan_.target);
+  }
   if (status.ok()) status = ChooseLoop(options_.engine, &plan_);
   if (status.ok()) status = PinTo(options_.cpus);
   if (!status.ok()) return status;
@@ -176,21 +182,20 @@ void Run::Drain(Crew* crew) {
   const int64_t begin_ns = MonotonicNs();
   int64_t moved_ns = begin_ns;
   uint64_t seen = crew->deliveries();
-  uint64_t accepted = 0;
+  uint64_t due = 0;
   for (;;) {
     SleepFor(2 * kNsPerMs);
     live_.Show("drain", *crew);
     const int64_t now_ns = MonotonicNs();
     const uint64_t deliveries = crew->deliveries();
-    const uint64_t accepted_now = crew->front().expected_events.load();
-    if (deliveries != seen || accepted_now != accepted) {
+    const uint64_t due_now = crew->front().deliveries_due.load();
+    if (deliveries != seen || due_now != due) {
       seen = deliveries;
-      accepted = accepted_now;
+      due = due_now;
       moved_ns = now_ns;
     }
     const bool is_done = crew->front().publisher_is_done.load();
-    const bool has_all =
-        deliveries >= accepted * options_.subscribers && options_.churn <= 0 && !options_.has_storm;
+    const bool has_all = deliveries >= due && options_.churn <= 0 && !options_.has_storm;
     if (is_done && has_all) break;
     if (now_ns - moved_ns > Ns(options_.drain_s) || now_ns - begin_ns > Ns(kDrainMaxS)) break;
   }
@@ -218,32 +223,41 @@ void Run::CompareOrders(const Crew& crew) {
   const OrderLog& first = crew.meters().front()->checker().log();
   for (size_t i = 1; i < crew.meters().size(); ++i) {
     const OrderLog& other = crew.meters()[i]->checker().log();
-    uint32_t last = 0;
-    for (uint32_t j = 0; j < other.size(); ++j) {
-      const uint32_t place = first.Find(other[j].publisher, other[j].number);
-      if (place == kNoEvent) continue;
-      if (place < last) {
-        report_.is_one_order = false;
-        ++report_.faults.reordered;
+    for (uint32_t topic = 0; topic < plan_.topics.count(); ++topic) {
+      uint32_t last = 0;
+      for (uint32_t j = other.After(topic, kNoEvent); j != kNoEvent; j = other[j].next) {
+        const uint32_t place = first.Find(other[j].publisher, other[j].number);
+        if (place == kNoEvent) continue;
+        if (place < last) {
+          report_.is_one_order = false;
+          ++report_.faults.reordered;
+        }
+        last = std::max(last, place);
       }
-      last = std::max(last, place);
     }
   }
 }
 
-// The last subscriber of each measured event, over all threads.
+// The last subscriber of each measured event, over all threads; told by the first that saw it, as
+// not every thread has readers of every topic.
 void Run::CollectLast(const Crew& crew) {
-  const OrderLog& first = crew.meters().front()->checker().log();
-  for (uint32_t i = 0; i < first.size(); ++i) {
-    const Event& event = first[i];
-    if (!event.is_measured) continue;
-    int64_t last_ns = event.last_ns;
-    for (size_t t = 1; t < crew.meters().size(); ++t) {
-      const OrderLog& log = crew.meters()[t]->checker().log();
-      const uint32_t place = log.Find(event.publisher, event.number);
-      if (place != kNoEvent) last_ns = std::max(last_ns, log[place].last_ns);
+  const auto& meters = crew.meters();
+  for (size_t teller = 0; teller < meters.size(); ++teller) {
+    const OrderLog& own = meters[teller]->checker().log();
+    for (uint32_t i = 0; i < own.size(); ++i) {
+      const Event& event = own[i];
+      int64_t last_ns = event.last_ns;
+      bool is_told = !event.is_measured;
+      for (size_t t = 0; t < meters.size() && !is_told; ++t) {
+        if (t == teller) continue;
+        const OrderLog& log = meters[t]->checker().log();
+        const uint32_t place = log.Find(event.publisher, event.number);
+        if (place == kNoEvent) continue;
+        is_told = t < teller;
+        last_ns = std::max(last_ns, log[place].last_ns);
+      }
+      if (!is_told) report_.last.Record(last_ns - event.due_ns);
     }
-    report_.last.Record(last_ns - event.due_ns);
   }
 }
 
@@ -254,6 +268,8 @@ void Run::Collect(const Crew& crew) {
   report_.events_accepted = published.accepted;
   report_.publishes_retried = published.retried;
   report_.publish_errors = published.errors;
+  report_.deliveries_due = published.deliveries_due;
+  const std::vector<uint64_t> accepted = publisher.AcceptedByTopic();
   report_.publish_rate = static_cast<double>(published.accepted_measured) / report_.window_s;
   report_.answer = publisher.answer_time();
   report_.publish_lag = publisher.lag();
@@ -274,7 +290,7 @@ void Run::Collect(const Crew& crew) {
     bytes += checker.counts().bytes;
     joined += checker.counts().joined_blocks;
     report_.foreign += checker.counts().foreign;
-    report_.faults.Add(meter->Settle(publisher, published.accepted));
+    report_.faults.Add(meter->Settle(publisher, accepted));
     report_.disconnected += meter->disconnected();
     report_.reconnected += meter->reconnected();
     report_.connect_failures += meter->connect_failures();

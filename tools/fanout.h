@@ -42,6 +42,7 @@ struct FanoutOptions {
   pid_t pid = 0;
   uint32_t slow = 0;
   double churn = 0;
+  uint32_t topics = 0;  // 0: none, all subscribers read every event
   bool has_storm = false;
   bool is_quiet = false;  // no live line
   std::string json_file;
@@ -81,6 +82,7 @@ struct FanoutReport {
   double offered_share = 1;  // of the asked load, accepted
   double deliveries_a_second = 0;
   uint64_t deliveries = 0;
+  uint64_t deliveries_due = 0;  // of accepted events, had every reader been there all the time
   double wire_bytes_an_event = 0;
   double joined_share = 0;  // deliveries that came in a read behind another
   Histogram latency;        // due to received

@@ -34,6 +34,12 @@ void AddFanout(CLI::App* app, int* exit_status) {
   AddLoadOptions(fanout, &o, rate.get());
   fanout->add_option("--ahead", o.ahead_max,
                      "at max: no post while the readers are so many events behind; 0: no bound");
+  fanout
+      ->add_option(
+          "--topics", o.topics,
+          "topics, of which a subscriber reads one and an event goes to one; {topic} in the "
+          "URLs, the body or a header is its number")
+      ->check(CLI::Range(1u, kTopicsMax));
   fanout->add_option("--slow", o.slow, "more subscribers that never read");
   fanout->add_option("--churn", o.churn, "reconnects a second");
   fanout->add_flag("--storm", o.has_storm, "all reconnect at once, in the middle");

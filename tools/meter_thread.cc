@@ -26,12 +26,17 @@ MeterThread::MeterThread(const RunPlan& plan, const RunControl& control,
     : plan_(plan),
       control_(control),
       share_(share),
-      checker_(format, kLogBytesMax),
+      checker_(format, kLogBytesMax, plan.topics),
       format_(format),
+      stream_request_(plan.target.stream_request, plan.topics),
       states_(share.subscribers),
       places_(share.subscribers, Place::kOut),
       begun_ns_(share.subscribers, 0) {
-  for (uint32_t i = share.subscribers; i-- > 0;) waiting_.push_back(i);
+  for (uint32_t i = share.subscribers; i-- > 0;) {
+    waiting_.push_back(i);
+    states_[i].topic = plan.topics.OfReader(is_slow(i) ? share.slow_first + i - share.readers.count
+                                                       : share.readers.first + i);
+  }
 }
 
 Status MeterThread::Start() {
@@ -49,8 +54,8 @@ Status MeterThread::Start() {
   if (!status.ok() || publishers == 0) return status;
   status = CreateSocketLoop(plan_.loop_kind, publishers, &publisher_loop_);
   if (!status.ok()) return status;
-  publisher_ =
-      std::make_unique<Publisher>(publisher_loop_.get(), plan_.target, format_, publishers);
+  publisher_ = std::make_unique<Publisher>(publisher_loop_.get(), plan_.target, format_, publishers,
+                                           plan_.topics, control_.audiences);
   return publisher_->Open();
 }
 
@@ -89,9 +94,7 @@ int64_t MeterThread::TurnPublisher(int64_t now_ns) {
   const bool is_bounded = plan_.ahead_max != 0 && control_.plan.rate <= 0 && disconnected_ == 0 &&
                           plan_.churn <= 0 && !plan_.has_storm;
   if (!is_bounded || phase_ != Phase::kPublish) return publisher_->Turn(now_ns, UINT64_MAX);
-  const uint64_t posted = publisher_->counts().posted;
-  const uint64_t received = std::min(control_.received_events(), posted);
-  const uint64_t behind = posted - received;
+  const uint64_t behind = control_.events_behind(*publisher_);
   return publisher_->Turn(now_ns, plan_.ahead_max > behind ? plan_.ahead_max - behind : 0);
 }
 
@@ -102,7 +105,7 @@ bool MeterThread::OnPhase(Phase phase) {
     checker_.SetWindow(control_.window);
     if (publisher_ != nullptr) publisher_->Begin(control_.plan);
   } else if (phase == Phase::kProbe) {
-    for (uint32_t slot = share_.subscribers - share_.slow; slot < share_.subscribers; ++slot) {
+    for (uint32_t slot = share_.readers.count; slot < share_.subscribers; ++slot) {
       if (places_[slot] == Place::kStopped) loop_->Receive(slot);
     }
   }
@@ -118,7 +121,7 @@ void MeterThread::Publish(int64_t now_ns) {
       disconnected_ + connect_failures_ + (publisher_ != nullptr ? publisher_->counts().errors : 0),
       kRelaxed);
   if (publisher_ != nullptr) {
-    expected_events.store(publisher_->counts().accepted, kRelaxed);
+    deliveries_due.store(publisher_->counts().deliveries_due, kRelaxed);
     posted_events.store(publisher_->counts().posted, kRelaxed);
     publisher_is_connected.store(publisher_->is_connected(), kRelaxed);
     publisher_is_done.store(publisher_->is_done(), kRelaxed);
@@ -164,7 +167,7 @@ void MeterThread::OnConnected(uint32_t slot, int error) {
     return;
   }
   places_[slot] = Place::kHead;
-  loop_->Send(slot, plan_.target.stream_request);
+  loop_->Send(slot, RequestOf(slot));
   if (!is_slow(slot)) {
     loop_->Receive(slot);
     return;
@@ -173,6 +176,14 @@ void MeterThread::OnConnected(uint32_t slot, int error) {
   places_[slot] = Place::kStopped;
   --connecting_;
   stopped.fetch_add(1, std::memory_order_relaxed);
+}
+
+std::string_view MeterThread::RequestOf(uint32_t slot) {
+  if (!stream_request_.has_topic()) return stream_request_.text();
+  std::string& request = requests_[slot];
+  request = stream_request_.text();
+  stream_request_.Write(states_[slot].topic, request.data());
+  return request;
 }
 
 void MeterThread::OnReceived(uint32_t slot, std::string_view bytes) {
@@ -192,7 +203,9 @@ void MeterThread::OnReceived(uint32_t slot, std::string_view bytes) {
   }
 }
 
-void MeterThread::OnSent(uint32_t, int) {}
+void MeterThread::OnSent(uint32_t slot, int) {
+  if (stream_request_.has_topic()) requests_.erase(slot);
+}
 
 void MeterThread::OnClosed(uint32_t slot, int error) {
   loop_->Close(slot);
@@ -230,7 +243,7 @@ void MeterThread::Reconnect(uint32_t slot) {
 }
 
 int64_t MeterThread::Churn(int64_t now_ns) {
-  const uint32_t readers = share_.subscribers - share_.slow;
+  const uint32_t readers = share_.readers.count;
   if (readers == 0 || now_ns < control_.window.begin_ns || now_ns >= control_.window.end_ns) {
     return INT64_MAX;
   }
@@ -252,24 +265,26 @@ int64_t MeterThread::Churn(int64_t now_ns) {
 
 void MeterThread::MakeRoom() {
   while (checker_.wants_eviction()) {
-    const uint32_t end = checker_.log().EvictedEnd();
-    for (StreamState& state : states_) {
-      if (state.next < end) checker_.Materialise(&state);
-    }
+    for (StreamState& state : states_) checker_.StepOut(&state);
     checker_.log().Evict();
   }
 }
 
-Faults MeterThread::Settle(const Publisher& publisher, uint64_t accepted) const {
+Faults MeterThread::Settle(const Publisher& publisher,
+                           const std::vector<uint64_t>& accepted) const {
   const auto required = [&publisher](uint32_t p, uint32_t n) { return publisher.IsAccepted(p, n); };
-  uint64_t seen = 0;
+  std::vector<uint64_t> unseen = accepted;
   const OrderLog& log = checker_.log();
   for (uint32_t i = 0; i < log.size(); ++i) {
-    if (required(log[i].publisher, log[i].number)) ++seen;
+    const Event& event = log[i];
+    if (required(event.publisher, event.number)) {
+      --unseen[plan_.topics.OfEvent(event.publisher, event.number)];
+    }
   }
   Faults faults;
-  for (uint32_t slot = 0; slot < share_.subscribers - share_.slow; ++slot) {
-    faults.Add(checker_.Settle(states_[slot], required, accepted - seen));
+  faults.reordered = log.OutOfOrder();
+  for (uint32_t slot = 0; slot < share_.readers.count; ++slot) {
+    faults.Add(checker_.Settle(states_[slot], required, unseen[states_[slot].topic]));
   }
   return faults;
 }

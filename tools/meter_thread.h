@@ -6,11 +6,13 @@
 // Owner:  RunPlan and RunControl outlive it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "publisher.h"
@@ -38,6 +40,7 @@ struct RunPlan {
   uint32_t subscribers = 0;  // of all threads, the stopped ones not counted
   uint32_t slow = 0;         // subscribers that stop reading
   uint32_t ahead_max = 0;    // events that readers may be behind before the publisher waits
+  Topics topics;             // one, unless it has many
   uint32_t threads = 1;
   double join_stall_s = 15;     // without one more subscriber joined: given up
   uint32_t connecting_max = 0;  // connections being made at a time, a thread; 0: ChooseLoop's
@@ -46,9 +49,10 @@ struct RunPlan {
 
 struct RunControl {
   std::atomic<Phase> phase{Phase::kConnect};
-  // Constant once the threads run. The events that the readers of the thread furthest behind have
-  // had, on average.
-  std::function<uint64_t()> received_events;
+  // Constant once the threads run: the readers of each, and how many events the readers of the
+  // thread furthest behind lack of what the publisher posted, on average. The publisher's thread.
+  std::vector<ReaderRange> audiences;
+  std::function<uint64_t(const Publisher&)> events_behind;
   // Constant once the phase is kPublish.
   Publisher::Plan plan;
   Window window;
@@ -63,6 +67,8 @@ class MeterThread : SocketHandler {
     uint32_t first = 0;
     uint32_t subscribers = 0;
     uint32_t slow = 0;
+    ReaderRange readers;      // those that read, and
+    uint32_t slow_first = 0;  // those that stop, are counted apart: topics are dealt out to each
     bool has_publisher = false;
   };
 
@@ -74,7 +80,7 @@ class MeterThread : SocketHandler {
   std::atomic<uint32_t> streaming{0};
   std::atomic<uint32_t> stopped{0};  // slow readers that have their head
   std::atomic<uint64_t> deliveries{0};
-  std::atomic<uint64_t> expected_events{0};  // accepted so far (the publisher's thread)
+  std::atomic<uint64_t> deliveries_due{0};  // of what was accepted (the publisher's thread)
   std::atomic<uint64_t> posted_events{0};
   std::atomic<uint64_t> p99_ns{0};
   std::atomic<uint64_t> problems{0};
@@ -84,11 +90,11 @@ class MeterThread : SocketHandler {
   std::atomic<bool> has_failed{false};  // the loop itself cannot work; see problem
   std::atomic<int64_t> cpu_ns{0};       // of this thread, refreshed each turn of the phase loop
 
-  // What each of its readers has had, on average.
-  uint64_t received_events() const {
-    return share_.subscribers == share_.slow
-               ? UINT64_MAX
-               : deliveries.load(std::memory_order_relaxed) / (share_.subscribers - share_.slow);
+  // How many events its readers lack if they are to have `posted` deliveries, on average.
+  uint64_t events_behind(uint64_t posted) const {
+    const uint64_t had = deliveries.load(std::memory_order_relaxed);
+    const uint32_t readers_of_topic = share_.readers.count / plan_.topics.count();
+    return (posted - std::min(had, posted)) / std::max(readers_of_topic, 1u);
   }
 
   const StreamChecker& checker() const { return checker_; }
@@ -99,8 +105,8 @@ class MeterThread : SocketHandler {
   uint64_t reconnected() const { return reconnected_; }
   uint64_t connect_failures() const { return connect_failures_; }
   int64_t last_head_ns() const { return last_head_ns_; }
-  // Judges every subscriber that reads. REQUIRES: Run has ended.
-  Faults Settle(const Publisher& publisher, uint64_t accepted) const;
+  // Judges every subscriber that reads; `accepted` events by topic. REQUIRES: Run has ended.
+  Faults Settle(const Publisher& publisher, const std::vector<uint64_t>& accepted) const;
   uint32_t slow() const { return share_.slow; }
 
  private:
@@ -125,13 +131,18 @@ class MeterThread : SocketHandler {
   int64_t TurnPublisher(int64_t now_ns);
   void MakeRoom();
   void Publish(int64_t now_ns);
-  bool is_slow(uint32_t slot) const { return slot >= share_.subscribers - share_.slow; }
+  bool is_slow(uint32_t slot) const { return slot >= share_.readers.count; }
+  std::string_view RequestOf(uint32_t slot);
 
   const RunPlan& plan_;
   const RunControl& control_;
   const Share share_;
   StreamChecker checker_;
   const PayloadFormat& format_;
+  const TopicTemplate stream_request_;
+  // By slot, with topics: a request on its way. Until its OnSent, or until the slot's next
+  // connection, before which the kernel was told to let go of it.
+  std::unordered_map<uint32_t, std::string> requests_;
   std::unique_ptr<SocketLoop> loop_;
   std::unique_ptr<SocketLoop> publisher_loop_;
   std::unique_ptr<Publisher> publisher_;

@@ -10,7 +10,7 @@ uint32_t OrderLog::Find(uint32_t publisher, uint32_t number) const {
   return places_[publisher][number];
 }
 
-uint32_t OrderLog::Append(const PayloadHead& head, std::string_view block) {
+uint32_t OrderLog::Append(const PayloadHead& head, uint32_t topic, std::string_view block) {
   if (segments_.empty() || segments_.back().capacity - segments_.back().used < block.size()) {
     const size_t capacity = std::max(kSegmentBytes, block.size());
     segments_.push_back({std::make_unique<char[]>(capacity), capacity, 0, size()});
@@ -21,10 +21,7 @@ uint32_t OrderLog::Append(const PayloadHead& head, std::string_view block) {
   std::memcpy(bytes, block.data(), block.size());
   segment.used += block.size();
 
-  if (head.publisher >= places_.size()) {
-    places_.resize(head.publisher + 1);
-    newest_.resize(head.publisher + 1, 0);
-  }
+  if (head.publisher >= places_.size()) places_.resize(head.publisher + 1);
   auto& places = places_[head.publisher];
   if (head.number >= places.size()) places.resize(head.number + 1, kNoEvent);
   places[head.number] = size();
@@ -35,10 +32,25 @@ uint32_t OrderLog::Append(const PayloadHead& head, std::string_view block) {
   event.number = head.number;
   event.due_ns = head.due_ns;
   event.publisher = static_cast<uint16_t>(head.publisher);
-  event.is_out_of_order = head.number < newest_[head.publisher];
-  newest_[head.publisher] = std::max(newest_[head.publisher], head.number + 1);
   events_.push_back(event);
-  return size() - 1;
+  const uint32_t place = size() - 1;
+  (last_[topic] == kNoEvent ? first_[topic] : events_[last_[topic]].next) = place;
+  last_[topic] = place;
+  return place;
+}
+
+uint64_t OrderLog::OutOfOrder() const {
+  uint64_t deliveries = 0;
+  std::vector<uint32_t> newest(places_.size());  // by publisher: one past the highest number
+  for (const uint32_t first : first_) {
+    for (uint32_t i = first; i != kNoEvent; i = events_[i].next) newest[events_[i].publisher] = 0;
+    for (uint32_t i = first; i != kNoEvent; i = events_[i].next) {
+      uint32_t& past = newest[events_[i].publisher];
+      if (events_[i].number < past) deliveries += events_[i].count;
+      past = std::max(past, events_[i].number + 1);
+    }
+  }
+  return deliveries;
 }
 
 void OrderLog::Evict() {

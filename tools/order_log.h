@@ -5,9 +5,12 @@
 // whole block is kept here. Every other subscriber's bytes are then compared with it, which proves
 // each byte and the total order in one pass (see stream_checker.h).
 //
+// Each topic has its own order, threaded through the log: places grow along it.
+//
 // Thread: one. Read by others only after that thread has stopped.
 // Owner:  the bytes of an event live until Evict takes them; Event::bytes is null afterwards.
-// Bounds: bytes up to `bytes_max` plus one segment; 56 bytes an event for the length of the run.
+// Bounds: bytes up to `bytes_max` plus one segment; 52 bytes an event for the length of the run; 8
+//         bytes a topic.
 #pragma once
 
 #include <cstdint>
@@ -27,16 +30,17 @@ struct Event {
   uint32_t length = 0;
   uint32_t number = 0;
   int64_t due_ns = 0;
-  int64_t last_ns = 0;  // when the latest subscriber had it
-  uint32_t count = 0;   // subscribers that had it
+  int64_t last_ns = 0;       // when the latest subscriber had it
+  uint32_t count = 0;        // subscribers that had it
+  uint32_t next = kNoEvent;  // the place of its topic's next event
   uint16_t publisher = 0;
-  bool is_out_of_order = false;  // an event of the same connection, published later, came before it
-  bool is_measured = false;      // due within the measured window
+  bool is_measured = false;  // due within the measured window
 };
 
 class OrderLog {
  public:
-  explicit OrderLog(size_t bytes_max) : bytes_max_(bytes_max) {}
+  OrderLog(size_t bytes_max, uint32_t topics)
+      : bytes_max_(bytes_max), first_(topics, kNoEvent), last_(topics, kNoEvent) {}
 
   uint32_t size() const { return static_cast<uint32_t>(events_.size()); }
   Event& operator[](uint32_t index) { return events_[index]; }
@@ -44,8 +48,15 @@ class OrderLog {
 
   // The event's place, or kNoEvent.
   uint32_t Find(uint32_t publisher, uint32_t number) const;
+  // The topic's event after that at `place`, its first after kNoEvent; kNoEvent behind its last.
+  uint32_t After(uint32_t topic, uint32_t place) const {
+    return place == kNoEvent ? first_[topic] : events_[place].next;
+  }
   // Keeps a copy of `block`. REQUIRES: Find of it is kNoEvent.
-  uint32_t Append(const PayloadHead& head, std::string_view block);
+  uint32_t Append(const PayloadHead& head, uint32_t topic, std::string_view block);
+  // Deliveries of events that came behind one of the same topic that their connection published
+  // later.
+  uint64_t OutOfOrder() const;
 
   bool is_over() const { return bytes_ > bytes_max_ && segments_.size() > 1; }
   // The place of the first event whose bytes the next Evict leaves alone.
@@ -68,7 +79,8 @@ class OrderLog {
   std::deque<Segment> segments_;
   std::vector<Event> events_;
   std::vector<std::vector<uint32_t>> places_;  // by publisher, then number
-  std::vector<uint32_t> newest_;               // by publisher: one past the highest number seen
+  std::vector<uint32_t> first_;                // by topic
+  std::vector<uint32_t> last_;                 // by topic
 };
 
 }  // namespace sluice::bench

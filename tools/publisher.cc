@@ -12,6 +12,16 @@ namespace {
 
 constexpr uint32_t kConnectFailuresMax = 20;
 
+// All of a post up to its payload.
+std::string BeforePayload(const Target& target, const Topics& topics, size_t payload_bytes) {
+  const auto bytes = [&topics](const std::string& text) {
+    return TopicTemplate(text, topics).text().size();
+  };
+  const size_t body = bytes(target.body_before) + payload_bytes + bytes(target.body_after);
+  return target.publish_head + "Content-Length: " + std::to_string(body) + "\r\n\r\n" +
+         target.body_before;
+}
+
 }  // namespace
 
 size_t AnswerEnd(const std::string& text, int* status) {
@@ -52,18 +62,21 @@ bool AnswerCloses(std::string_view answer) {
 }
 
 Publisher::Publisher(SocketLoop* loop, const Target& target, const PayloadFormat& format,
-                     uint32_t connections)
+                     uint32_t connections, const Topics& topics,
+                     const std::vector<ReaderRange>& audiences)
     : loop_(loop),
       target_(target),
       format_(format),
-      posters_(std::min(connections, kPublishersMax)) {
-  const size_t body = target.body_before.size() + format.bytes() + target.body_after.size();
-  const std::string before = target.publish_head + "Content-Length: " + std::to_string(body) +
-                             "\r\n\r\n" + target.body_before;
-  payload_at_ = before.size();
-  for (Poster& poster : posters_) {
-    poster.request = before + std::string(format.bytes(), ' ') + target.body_after;
-  }
+      topics_(topics),
+      audiences_(audiences),
+      request_(BeforePayload(target, topics, format.bytes()) + std::string(format.bytes(), ' ') +
+                   target.body_after,
+               topics),
+      payload_at_(
+          TopicTemplate(BeforePayload(target, topics, format.bytes()), topics).text().size()),
+      posters_(std::min(connections, kPublishersMax)),
+      posted_deliveries_(audiences.size(), 0) {
+  for (Poster& poster : posters_) poster.request = request_.text();
 }
 
 Status Publisher::Open() {
@@ -87,6 +100,17 @@ uint64_t Publisher::asked_measured() const {
   uint64_t last = first;
   while (DueNs(last) < plan_.window_end_ns && DueNs(last) < plan_.end_ns) ++last;
   return last - first;
+}
+
+std::vector<uint64_t> Publisher::AcceptedByTopic() const {
+  std::vector<uint64_t> accepted(topics_.count(), 0);
+  for (uint32_t i = 0; i < posters_.size(); ++i) {
+    const std::vector<Fate>& fates = posters_[i].fates;
+    for (uint32_t number = 0; number < fates.size(); ++number) {
+      if (fates[number] == Fate::kAccepted) ++accepted[topics_.OfEvent(i, number)];
+    }
+  }
+  return accepted;
 }
 
 int64_t Publisher::Turn(int64_t now_ns, uint64_t events_max) {
@@ -150,7 +174,12 @@ void Publisher::Post(uint32_t index, int64_t due_ns, int64_t now_ns) {
   poster.posted_ns = now_ns;
   poster.state = State::kPosted;
   poster.is_sent = false;
+  const uint32_t topic = topics_.OfEvent(index, poster.number);
+  request_.Write(topic, poster.request.data());
   format_.Write({index, poster.number, due_ns}, poster.request.data() + payload_at_);
+  for (size_t i = 0; i < audiences_.size(); ++i) {
+    posted_deliveries_[i] += topics_.Readers(topic, audiences_[i]);
+  }
   ++under_way_;
   ++counts_.posted;
   loop_->Send(index, poster.request);
@@ -235,6 +264,10 @@ void Publisher::OnAnswer(uint32_t index, int status, int64_t now_ns) {
   poster.fates.back() = is_accepted ? Fate::kAccepted : Fate::kRefused;
   if (is_accepted) {
     ++counts_.accepted;
+    const uint32_t topic = topics_.OfEvent(index, poster.number);
+    for (const ReaderRange& audience : audiences_) {
+      counts_.deliveries_due += topics_.Readers(topic, audience);
+    }
     if (IsMeasured(poster.due_ns)) {
       ++counts_.accepted_measured;
       answer_time_.Record(now_ns - poster.posted_ns);

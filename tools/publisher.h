@@ -10,6 +10,8 @@
 // answer never came is of unknown fate: it may arrive or not. A connection that the server closes
 // with an answer is opened anew for the next post.
 //
+// Each event goes to the topic that Topics draws for it.
+//
 // Thread: one, that of the loop whose slots it uses.
 // Bounds: kPublishersMax connections; 1 byte an event for its fate.
 #pragma once
@@ -23,6 +25,7 @@
 #include "payload.h"
 #include "socket_loop.h"
 #include "target.h"
+#include "topics.h"
 
 namespace sluice::bench {
 
@@ -42,6 +45,7 @@ class Publisher : public SocketHandler {
     uint64_t accepted_measured = 0;  // those due within the window
     uint64_t retried = 0;            // answers 503 or 429
     uint64_t errors = 0;             // other answers, and connections lost under a post
+    uint64_t deliveries_due = 0;     // readers of the topics of accepted events, in all
   };
   struct Plan {
     double rate = 0;  // events a second; 0 is closed loop
@@ -51,8 +55,9 @@ class Publisher : public SocketHandler {
     int64_t window_end_ns = 0;
   };
 
+  // `audiences` are the readers of each meter thread.
   Publisher(SocketLoop* loop, const Target& target, const PayloadFormat& format,
-            uint32_t connections);
+            uint32_t connections, const Topics& topics, const std::vector<ReaderRange>& audiences);
 
   Status Open();
   bool is_connected() const { return connected_ == posters_.size(); }
@@ -72,6 +77,8 @@ class Publisher : public SocketHandler {
   void OnClosed(uint32_t slot, int error) override;
 
   const Counts& counts() const { return counts_; }
+  // By meter thread: how many deliveries its readers are to have of what was posted.
+  const std::vector<uint64_t>& posted_deliveries() const { return posted_deliveries_; }
   const Histogram& answer_time() const { return answer_time_; }  // post to answer
   const Histogram& lag() const { return lag_; }                  // due to posted: the meter's own
   uint64_t asked_measured() const;  // events that were due within the window
@@ -81,6 +88,8 @@ class Publisher : public SocketHandler {
     return publisher < posters_.size() && number < posters_[publisher].fates.size() &&
            posters_[publisher].fates[number] == Fate::kAccepted;
   }
+  // Those that must arrive, by topic. REQUIRES: as IsAccepted.
+  std::vector<uint64_t> AcceptedByTopic() const;
 
  private:
   static constexpr int64_t kRetryNs = 2'000'000;
@@ -116,7 +125,10 @@ class Publisher : public SocketHandler {
   SocketLoop* const loop_;
   const Target& target_;
   const PayloadFormat& format_;
-  size_t payload_at_ = 0;  // within a request
+  const Topics topics_;
+  const std::vector<ReaderRange> audiences_;
+  const TopicTemplate request_;
+  const size_t payload_at_;  // within a request
   Plan plan_;
   bool is_begun_ = false;
   bool is_over_ = false;
@@ -128,6 +140,7 @@ class Publisher : public SocketHandler {
   std::vector<Poster> posters_;
   std::vector<uint32_t> free_;
   Counts counts_;
+  std::vector<uint64_t> posted_deliveries_;
   Histogram answer_time_;
   Histogram lag_;
   std::string problem_;

@@ -81,8 +81,9 @@ void WriteHistogram(JsonWriter* json, const char* key, const Histogram& h) {
 
 void PrintTable(const FanoutReport& r) {
   const FanoutOptions& o = r.options;
-  std::printf("fanout: %u subscribers, %s, %zu bytes of data, window %.1f s, meter on %s\n",
-              o.subscribers,
+  const std::string topics = o.topics > 0 ? ", " + std::to_string(o.topics) + " topics" : "";
+  std::printf("fanout: %u subscribers%s, %s, %zu bytes of data, window %.1f s, meter on %s\n",
+              o.subscribers, topics.c_str(),
               o.rate > 0 ? (std::to_string(o.rate) + " events/s").c_str() : "full speed",
               o.payload_bytes, r.window_s, r.engine.c_str());
   Row("deliveries a second", "%.0f", r.deliveries_a_second);
@@ -116,6 +117,11 @@ void PrintTable(const FanoutReport& r) {
                 r.slow_kernel_bytes_both / 1024);
   }
   if (r.reconnected > 0) Row("reconnects", "%.0f", static_cast<double>(r.reconnected));
+  std::printf("  %-34s %llu had, %llu due of what was accepted\n", "deliveries",
+              static_cast<unsigned long long>(r.deliveries),
+              static_cast<unsigned long long>(r.deliveries_due));
+  if (o.topics > 0)
+    Row("events at readers of other topics", "%.0f", static_cast<double>(r.faults.misrouted));
   std::printf("  %-34s %llu lost, %llu repeated, %llu reordered, %llu corrupted, %llu cut off\n",
               "checked, every event", static_cast<unsigned long long>(r.faults.lost),
               static_cast<unsigned long long>(r.faults.repeated),
@@ -137,6 +143,7 @@ void WriteFaults(JsonWriter* json, const Faults& faults) {
   json->Number("repeated", static_cast<double>(faults.repeated));
   json->Number("reordered", static_cast<double>(faults.reordered));
   json->Number("corrupted", static_cast<double>(faults.corrupted));
+  json->Number("misrouted", static_cast<double>(faults.misrouted));
 }
 
 void WriteEnvironment(JsonWriter* json) {
@@ -150,7 +157,7 @@ std::string ToJson(const FanoutReport& r) {
   JsonWriter json;
   json.Open().Number("schema", 1).Text("command", "fanout").Truth("passed", r.passed);
   json.Open("asked").Text("stream", o.stream_url).Text("publish", o.publish_url);
-  json.Number("subscribers", o.subscribers).Number("rate", o.rate);
+  json.Number("subscribers", o.subscribers).Number("topics", o.topics).Number("rate", o.rate);
   json.Number("payload_bytes", static_cast<double>(o.payload_bytes));
   json.Number("duration_s", r.window_s).Number("warmup_s", o.warmup_s);
   json.Number("slow", o.slow).Number("churn", o.churn).Truth("storm", o.has_storm).Close();
@@ -158,6 +165,7 @@ std::string ToJson(const FanoutReport& r) {
   json.Number("deliveries_a_second", r.deliveries_a_second);
   json.Number("publishes_a_second", r.publish_rate).Number("offered_share", r.offered_share);
   json.Number("deliveries", static_cast<double>(r.deliveries));
+  json.Number("deliveries_due", static_cast<double>(r.deliveries_due));
   json.Number("wire_bytes_an_event", r.wire_bytes_an_event).Number("joined_share", r.joined_share);
   json.Number("connect_s", r.connect_s).Number("joined", r.joined);
   WriteHistogram(&json, "latency", r.latency);

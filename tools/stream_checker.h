@@ -10,6 +10,9 @@
 // A blank line that ends in CR ends its block there; an LF behind it is passed over when it comes,
 // so that a block never waits for a byte that may not come.
 //
+// With topics a stream has the events of its own only: the next event is its topic's next. One of
+// another topic is misrouted, and has no place in the reader's order.
+//
 // Not events of the run: comments, blocks whose type begins with `sluice.`, blocks without data or
 // with data of somebody else's (a greeting, a keep-alive).
 //
@@ -29,6 +32,7 @@
 #include "histogram.h"
 #include "order_log.h"
 #include "payload.h"
+#include "topics.h"
 
 namespace sluice::bench {
 
@@ -40,17 +44,21 @@ struct Faults {
   uint64_t repeated = 0;
   uint64_t reordered = 0;
   uint64_t corrupted = 0;
-  uint64_t total() const { return lost + repeated + reordered + corrupted; }
+  uint64_t misrouted = 0;  // events of a topic that the subscriber does not read
+  uint64_t total() const { return lost + repeated + reordered + corrupted + misrouted; }
   void Add(const Faults& other) {
     lost += other.lost;
     repeated += other.repeated;
     reordered += other.reordered;
     corrupted += other.corrupted;
+    misrouted += other.misrouted;
   }
 };
 
 // What a subscriber has only while it is off the straight path, or once a fault was found.
 struct Detour {
+  bool is_empty() const { return carry.empty() && missing.empty() && faults.total() == 0; }
+
   std::string carry;           // an incomplete head or block
   std::set<uint32_t> missing;  // places passed over: lost, unless they come late
   Faults faults;               // lost is only counted by the checker's Settle
@@ -59,8 +67,9 @@ struct Detour {
 enum class ChunkPart : uint8_t { kNone, kSize, kSizeRest, kData, kDataEnd };
 
 struct StreamState {
-  uint32_t next = 0;     // the place of the event expected
-  uint32_t matched = 0;  // bytes of that event already seen
+  uint32_t topic = 0;        // constant: what it reads
+  uint32_t last = kNoEvent;  // the place of the furthest event had
+  uint32_t matched = 0;      // bytes already seen of the event after that
   uint32_t chunk_left = 0;
   ChunkPart chunk_part = ChunkPart::kNone;
   bool has_head = false;
@@ -88,14 +97,15 @@ class StreamChecker {
   };
   static constexpr int64_t kSlotNs = 250'000'000;  // of the timeline
 
-  StreamChecker(const PayloadFormat& format, size_t log_bytes_max);
+  StreamChecker(const PayloadFormat& format, size_t log_bytes_max, const Topics& topics = Topics());
 
   void SetWindow(const Window& window) { window_ = window; }
   // A subscriber begins its stream (again): what it knew is forgotten, what it did wrong is kept.
   void Begin(StreamState* state, bool begins_anywhere);
   bool Feed(StreamState* state, std::string_view bytes, int64_t now_ns);
   // Final judgement of one subscriber. `required(publisher, number)` says whether the event was
-  // acknowledged; `unseen` are the acknowledged events that this thread never saw at all.
+  // acknowledged; `unseen` are the acknowledged events of its topic that this thread never saw at
+  // all. Without those that the whole thread saw out of order: log().OutOfOrder().
   template <typename Required>
   Faults Settle(const StreamState& state, Required&& required, uint64_t unseen) const;
 
@@ -105,10 +115,10 @@ class StreamChecker {
   const Histogram& latency() const { return latency_; }
   const std::vector<uint64_t>& timeline() const { return timeline_; }
   const std::string& problem() const { return problem_; }  // of the last Feed that returned false
-  // Called when segments are to be evicted: must call Materialise for every subscriber.
+  // True when a segment is to be evicted: StepOut for every subscriber, then log().Evict().
   bool wants_eviction() const { return log_.is_over(); }
-  // Copies what `state` has matched of an event about to be evicted.
-  void Materialise(StreamState* state);
+  // Copies what `state` has matched of an event, if that is about to be evicted.
+  void StepOut(StreamState* state);
 
  private:
   bool FeedHead(StreamState* state, std::string_view* bytes);
@@ -119,10 +129,13 @@ class StreamChecker {
   void OnBlock(StreamState* state, std::string_view block, int64_t now_ns);
   void OnArrival(StreamState* state, uint32_t place, int64_t now_ns);
   void OnDelivery(StreamState* state, Event* event, int64_t now_ns);
+  // Copies what `state` has matched of an event: the detour goes on from there.
+  void Materialise(StreamState* state);
   static Detour& DetourOf(StreamState* state);
   bool Fail(std::string problem);
 
   const PayloadFormat& format_;
+  const Topics topics_;
   OrderLog log_;
   Window window_;
   Counts counts_;
@@ -140,7 +153,8 @@ Faults StreamChecker::Settle(const StreamState& state, Required&& required, uint
   // An event that nobody saw has no place in the order: it may have come while a reader that joined
   // again was away, so it counts only for those that stayed.
   uint64_t absent = state.begins_anywhere ? 0 : unseen;
-  for (uint32_t i = state.next; i < log_.size(); ++i) {
+  for (uint32_t i = log_.After(state.topic, state.last); i != kNoEvent;
+       i = log_.After(state.topic, i)) {
     if (required(log_[i].publisher, log_[i].number)) ++absent;
   }
   if (state.detour != nullptr) {

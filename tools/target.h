@@ -22,6 +22,7 @@ struct Url {
 Status ParseUrl(std::string_view text, Url* url);
 Status Resolve(const Url& url, Endpoint* endpoint);
 
+// A request, a head or a body may have {topic} in it: see TopicTemplate.
 struct Target {
   Endpoint stream;
   std::string stream_request;

@@ -32,6 +32,9 @@ constexpr Section kSections[] = {
      "missed events is told so. Classes of topics with bounds of their own stand in the file, as "
      "[[history.policy]] with topics (a pattern), and events_max, bytes_max and age_max where they "
      "differ from these; an event is of the first class that one of its topics matches."},
+    {"journal", "Journal",
+     "The history on disk, which outlives a restart ([journal.md](journal.md)): without a "
+     "directory there is none."},
     {"sweep", "Work of one turn of a shard's loop", "A trade of throughput against latency."},
     {"send", "Sends of large events",
      "The frames of events of 16 KiB and more are never copied within the gateway; these say when "

@@ -97,7 +97,7 @@ RunningGateway::RunningGateway(const Options& options, const HostPlan& plan)
 RunningGateway::~RunningGateway() {
   SetPhase(Phase::kStopped);
   for (std::thread& thread : threads_) thread.join();
-  CloseJournal(MonotonicNs() + options_.stop_timeout_ms * kNsPerMs);
+  CloseJournal(MonotonicNs() + kJournalGraceNs);
   shards_.clear();
   for (const auto& fds : listening_fds_) {
     for (const int fd : fds) close(fd);
@@ -166,6 +166,7 @@ Status RunningGateway::OpenJournal() {
     AckBoard* const acks = told_by_journal_.load(std::memory_order_acquire);
     if (acks != nullptr) acks->OnJournalProgress();
   };
+  if (change_journal_) change_journal_(&options);
   const Status status = Journal::Open(options, &recovery_, &journal_);
   if (status.ok()) epoch_ = Epoch(recovery_.epoch);
   return status;
@@ -246,7 +247,7 @@ bool RunningGateway::Stop() {
   SetPhase(Phase::kStopped);
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
-  CloseJournal(until_ns);
+  CloseJournal(std::max(until_ns, MonotonicNs() + kJournalGraceNs));
   return is_clean;
 }
 
@@ -327,6 +328,18 @@ std::optional<Refusal> RunningGateway::NotReady() {
     if (!shard->is_full()) return std::nullopt;
   }
   return Refusal::kSubscribersFull;
+}
+
+std::optional<Refusal> RunningGateway::NotReadyToPublish() {
+  const Phase phase = phase_.load(std::memory_order_acquire);
+  if (phase == Phase::kStarting) return Refusal::kStarting;
+  if (phase != Phase::kServing) return Refusal::kDraining;
+  if (journal_ == nullptr) return std::nullopt;
+  const JournalProgress& progress = journal_->progress();
+  const bool has_sequences = ring_->newest_sequence() + 1 < progress.ceiling();
+  const bool is_kept = progress.Health(MonotonicNs()) != JournalHealth::kFailed;
+  if (has_sequences && is_kept) return std::nullopt;
+  return Refusal::kJournalUnavailable;
 }
 
 void RunningGateway::Warn(const char* what, uint64_t total, const char* advice,

@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "engine/listener.h"
 #include "gateway/host_plan.h"
 #include "gateway/statistics.h"
@@ -24,9 +25,16 @@ namespace sluice {
 
 class RunningGateway : public Gateway, private http::Reports {
  public:
+  // What the journal has at least for its last groups, be it past stop.timeout.
+  static constexpr int64_t kJournalGraceNs = kNsPerSecond;
+
   RunningGateway(const Options& options, const HostPlan& plan);
   ~RunningGateway() override;
 
+  // Before Start, for tests: has the last word on the journal's options, such as another store.
+  void ChangeJournal(std::function<void(JournalOptions*)> change) {
+    change_journal_ = std::move(change);
+  }
   Status Start();
 
   Status Publish(const EventToPublish& event, std::string* id) override;
@@ -43,11 +51,12 @@ class RunningGateway : public Gateway, private http::Reports {
   // http::Reports
   std::string Stats(bool pretty) override { return std::as_const(*this).Stats(pretty); }
   std::optional<Refusal> NotReady() override;
+  std::optional<Refusal> NotReadyToPublish() override;
 
   Status Listen();
   Status OpenJournal();
   Status CreateShards();
-  // After the shards' threads.
+  // After the shards' threads. The journal begins no group after `until_ns`.
   void CloseJournal(int64_t until_ns);
   void WarnOfJournal(std::vector<std::string>* lines);
   void RunShard(Shard* shard);
@@ -67,6 +76,7 @@ class RunningGateway : public Gateway, private http::Reports {
   std::unique_ptr<AckBoard> acks_;
   // atomic: the journal's thread tells it of progress, perhaps before there is one
   std::atomic<AckBoard*> told_by_journal_{nullptr};
+  std::function<void(JournalOptions*)> change_journal_;
   JournalRecovery recovery_;
   std::unique_ptr<Journal> journal_;  // null: none is kept
   std::unique_ptr<JournalFeed> journal_feed_;

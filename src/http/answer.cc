@@ -71,7 +71,13 @@ Outcome AnswerOptions(Site& site, const Exchange& exchange, int64_t now_ns, std:
 }
 
 Outcome AnswerReady(Site& site, const Exchange& exchange, int64_t now_ns, std::string* out) {
-  if (const auto refusal = site.services().reports->NotReady()) {
+  http::Reports& reports = *site.services().reports;
+  if (exchange.is_for_publish) {
+    if (const auto refusal = reports.NotReadyToPublish()) {
+      return Refuse(site, exchange, {*refusal, "no event can be taken now"}, kBusyRetryMs, now_ns,
+                    out);
+    }
+  } else if (const auto refusal = reports.NotReady()) {
     return Refuse(site, exchange, {*refusal, "no subscriber can be taken now"}, kBusyRetryMs,
                   now_ns, out);
   }

@@ -79,6 +79,15 @@ std::optional<Fault> DecideStats(Site& site, const PeerFacts& peer, const Reques
   return std::nullopt;
 }
 
+std::optional<Fault> DecideReady(const Target& target, Exchange* exchange) {
+  std::string value;
+  const QueryFind found = FindInQuery(target.query, "for", &value);
+  if (found == QueryFind::kAbsent) return std::nullopt;
+  exchange->is_for_publish = value == "publish";
+  if (found == QueryFind::kFound && (value == "publish" || value == "stream")) return std::nullopt;
+  return Fault(Refusal::kInvalidParameter, "`for` is publish or stream, once");
+}
+
 std::string WhatIsThere(const Site& site, bool is_admin_listener) {
   if (is_admin_listener) return "this listener serves /stats, /healthz and /readyz";
   const Options& options = site.options();
@@ -137,6 +146,8 @@ std::optional<Fault> DecideRoute(Site& site, const PeerFacts& peer, const Reques
                               &exchange->stream);
     case RouteKind::kStats:
       return DecideStats(site, peer, head, target, exchange);
+    case RouteKind::kReadyz:
+      return DecideReady(target, exchange);
     case RouteKind::kAsset:
       exchange->is_not_modified = NamesETag(head.if_none_match, exchange->route.asset->etag);
       return std::nullopt;
@@ -156,6 +167,7 @@ void Decide(Site& site, const PeerFacts& peer, const RequestHead& head, Exchange
   exchange->closes = !head.keep_alive;
   exchange->accepts_event_stream = head.accepts_event_stream;
   exchange->is_pretty = false;
+  exchange->is_for_publish = false;
   exchange->is_not_modified = false;
   exchange->body_kind = BodyKind::kJson;
   exchange->cors_lines = site.cors().Lines(head.origin);

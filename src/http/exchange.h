@@ -31,7 +31,8 @@ struct Exchange {
   bool is_http10 = false;
   bool closes = false;  // after the reply
   bool accepts_event_stream = false;
-  bool is_pretty = false;  // ?pretty
+  bool is_pretty = false;       // ?pretty
+  bool is_for_publish = false;  // /readyz?for=publish
   bool is_not_modified = false;
   BodyKind body_kind = BodyKind::kJson;
   std::string_view cors_lines;

@@ -110,6 +110,8 @@ class Reports {
   virtual std::string Stats(bool pretty) = 0;
   // Can take subscribers: not starting, not draining, not full. Else why not.
   virtual std::optional<Refusal> NotReady() = 0;
+  // Would take a publish, as far as it is the gateway's to say: it may be full of subscribers.
+  virtual std::optional<Refusal> NotReadyToPublish() { return NotReady(); }
 };
 
 struct Services {

@@ -78,8 +78,8 @@ struct JournalRecovery {
   uint64_t events = 0;
   uint64_t bytes = 0;
   uint64_t newest_after = 0;  // where what JournalOptions::newest asks for begins
-  uint64_t damaged = 0;  // records of the last span that had to be left out
-  std::string torn;      // what was cut from the end; empty: nothing
+  uint64_t damaged = 0;       // records of the last span that had to be left out
+  std::string torn;           // what was cut from the end; empty: nothing
   // "journal DIR: 1000 events, 1 to 1000, ..."
   std::string Describe(const std::string& directory) const;
 };

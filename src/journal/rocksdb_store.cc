@@ -253,6 +253,14 @@ Status Explain(const std::string& directory, const Status& status) {
     return Status::Unavailable("journal " + directory +
                                ": another process has it open; one gateway, one directory");
   }
+  if (what.find(std::strerror(ENOSPC)) != std::string::npos) {
+    return Status::Unavailable("journal " + directory + ": " + what +
+                               "; make room on its disk, or lower journal.bytes_max once it runs");
+  }
+  if (!std::filesystem::exists(directory)) {
+    return Status::Unavailable("journal " + directory + ": " + what +
+                               "; make the directory that it is to lie in");
+  }
   return Status::Unavailable("journal " + directory + ": " + what);
 }
 

@@ -57,10 +57,11 @@ void JournalWriter::Run() {
   while (true) {
     // Before the queue: what was offered before the stop is written.
     const bool is_stopping = is_stopping_.load(std::memory_order_acquire);
+    if (is_stopping && MonotonicNs() >= stop_until_ns_) return;
     const std::string_view group = queue_.Front();
     if (!group.empty()) {
       CommitFront(group);
-      if (is_stopping && (!progress_.store_works() || MonotonicNs() >= stop_until_ns_)) return;
+      if (is_stopping && !progress_.store_works()) return;
     } else if (is_stopping) {
       return;
     }

@@ -49,6 +49,7 @@ class Meter : public testing::TestWithParam<const char*> {
     EXPECT_EQ(report.faults.repeated, wanted.repeated);
     EXPECT_EQ(report.faults.reordered, wanted.reordered);
     EXPECT_EQ(report.faults.corrupted, wanted.corrupted);
+    EXPECT_EQ(report.faults.misrouted, wanted.misrouted);
     EXPECT_EQ(report.passed, wanted.total() == 0);
   }
 };
@@ -196,6 +197,100 @@ TEST_P(Meter, TakesARefusalForNowAsNoLoss) {
   ASSERT_GT(server.injected(), 0u);
   EXPECT_EQ(report.publishes_retried, server.injected());
   ExpectFaults(report, {});
+}
+
+// 8 subscribers: as many a topic, not as many, some topics without any.
+TEST_P(Meter, CountsWhatIsDueByTopic) {
+  for (const uint32_t topics : {1u, 3u, 25u}) {
+    for (const uint32_t threads : {1u, 3u}) {
+      SCOPED_TRACE(testing::Message() << topics << " topics, " << threads << " threads");
+      FaultyServer server({});
+      FanoutOptions options = Options(server);
+      options.topics = topics;
+      options.threads = threads;
+      options.publish_url += "/{topic}";
+      options.publish_body = "{\"topic\":\"{topic}\",\"event\":{payload},\"of\":\"{topic}\"}";
+      const FanoutReport report = Run(options);
+      ExpectFaults(report, {});
+      EXPECT_EQ(report.deliveries_due, server.due());
+      EXPECT_EQ(report.deliveries, server.due());
+      EXPECT_GT(report.deliveries, 0u);
+      EXPECT_LE(report.last.count(), report.events_accepted);
+    }
+  }
+}
+
+TEST_P(Meter, HoldsThePublisherBackByTopicsToo) {
+  FaultyServer server({});
+  FanoutOptions options = Options(server);
+  options.rate = 0;
+  options.ahead_max = 4;
+  options.topics = 3;
+  options.threads = 2;
+  const FanoutReport report = Run(options);
+  ExpectFaults(report, {});
+  EXPECT_EQ(report.deliveries, server.due());
+}
+
+TEST_P(Meter, FindsTheFaultWithinATopic) {
+  for (const bool hits_all : {false, true}) {
+    for (const Fault fault : {Fault::kLose, Fault::kRepeat, Fault::kCorrupt, Fault::kMisroute}) {
+      SCOPED_TRACE(testing::Message()
+                   << "fault " << static_cast<int>(fault) << (hits_all ? ", all" : ""));
+      FaultyServer server({.fault = fault, .hits_all = hits_all});
+      FanoutOptions options = Options(server);
+      options.topics = 3;
+      options.threads = 2;
+      const FanoutReport report = Run(options);
+      ASSERT_GT(server.injected(), 0u);
+      Faults wanted;
+      (fault == Fault::kLose      ? wanted.lost
+       : fault == Fault::kRepeat  ? wanted.repeated
+       : fault == Fault::kCorrupt ? wanted.corrupted
+                                  : wanted.misrouted) = server.injected();
+      ExpectFaults(report, wanted);
+      EXPECT_EQ(report.deliveries_due, server.due());
+    }
+  }
+}
+
+TEST_P(Meter, ReportsEventsReorderedWithinATopic) {
+  for (const bool hits_all : {false, true}) {
+    FaultyServer server({.fault = Fault::kReorder, .every = 5, .hits_all = hits_all});
+    FanoutOptions options = Options(server);
+    options.topics = 3;
+    const FanoutReport report = Run(options);
+    ASSERT_GT(server.injected(), 0u);
+    // The last events of the topics may still be held back: those are lost.
+    EXPECT_LE(report.faults.lost, kSubscribers);
+    ExpectFaults(report, {.lost = report.faults.lost, .reordered = server.injected()});
+    EXPECT_EQ(report.deliveries + report.faults.lost, server.due());
+  }
+}
+
+// One reader a topic: nobody else's order is there to compare with.
+TEST_P(Meter, ReportsEventsReorderedForTheOnlyReader) {
+  FaultyServer server({.fault = Fault::kReorder, .every = 5});
+  FanoutOptions options = Options(server);
+  options.topics = kSubscribers;
+  const FanoutReport report = Run(options);
+  ASSERT_GT(server.injected(), 0u);
+  EXPECT_LE(report.faults.lost, kSubscribers);
+  ExpectFaults(report, {.lost = report.faults.lost, .reordered = server.injected()});
+}
+
+TEST_P(Meter, JoinsTheSameTopicAgain) {
+  FaultyServer server({.fault = Fault::kMisroute});
+  FanoutOptions options = Options(server);
+  options.topics = 3;
+  options.churn = 100;
+  options.has_storm = true;
+  const FanoutReport report = Run(options);
+  EXPECT_GT(report.reconnected, kSubscribers);
+  // The newest may be the one that is gone: then nobody saw it.
+  EXPECT_GT(report.faults.misrouted, 0u);
+  EXPECT_LE(report.faults.misrouted, server.injected());
+  ExpectFaults(report, {.misrouted = report.faults.misrouted});
 }
 
 TEST_P(Meter, ReportsAStreamThatEnds) {

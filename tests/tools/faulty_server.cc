@@ -22,6 +22,14 @@ void SendAll(int fd, const std::string& bytes) {
   }
 }
 
+// What follows the path's first segment: `17` of `GET /stream/17 HTTP/1.1`.
+std::string TopicOf(const std::string& request) {
+  const size_t path = request.find(" /") + 2;
+  const std::string target = request.substr(path, request.find(' ', path) - path);
+  const size_t slash = target.find('/');
+  return slash == std::string::npos ? "" : target.substr(slash + 1);
+}
+
 }  // namespace
 
 FaultyServer::FaultyServer(const FaultyOptions& options) : options_(options) {
@@ -84,6 +92,7 @@ void FaultyServer::OnReadable(int fd) {
     SendAll(fd, std::string("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n") + encoding +
                     "\r\n");
     streams_.push_back(fd);
+    topics_[fd] = TopicOf(text);
     requests_.erase(fd);
     Write(fd, std::string(options_.has_bom ? "\xef\xbb\xbf" : "") +
                   ":ok\nretry: 2000\nevent: sluice.open\ndata: {\"id\":\"1-0\"}\n\n");
@@ -94,6 +103,7 @@ void FaultyServer::OnReadable(int fd) {
       std::strtoul(text.c_str() + text.find("Content-Length: ") + 16, nullptr, 10);
   if (text.size() < head_end + 4 + length) return;
   const std::string body = text.substr(head_end + 4, length);
+  const std::string topic = TopicOf(text);
   text.clear();
   ++events_;
   if (options_.fault == Fault::kRefuse && events_ % options_.every == 0) {
@@ -102,7 +112,7 @@ void FaultyServer::OnReadable(int fd) {
     return;
   }
   Answer(fd, "200 OK", "ok");
-  OnEvent(body);
+  OnEvent(topic, body);
 }
 
 void FaultyServer::Answer(int fd, const std::string& status, const std::string& body) {
@@ -113,7 +123,7 @@ void FaultyServer::Answer(int fd, const std::string& status, const std::string& 
   ::close(fd);
 }
 
-void FaultyServer::OnEvent(const std::string& body) {
+void FaultyServer::OnEvent(const std::string& topic, const std::string& body) {
   std::string frame;
   for (size_t at = 0; at <= body.size();) {
     const size_t end = std::min(body.find('\n', at), body.size());
@@ -128,17 +138,27 @@ void FaultyServer::OnEvent(const std::string& body) {
     pollfd stop{stop_fd_, POLLIN, 0};
     ::poll(&stop, 1, options_.delay_ms);  // stands still, as a stalled server does
   }
-  const std::vector<int> streams = streams_;
-  for (const int fd : streams) {
+  std::vector<int> readers;
+  std::vector<int> others;
+  for (const int fd : streams_) (topics_[fd] == topic ? readers : others).push_back(fd);
+  due_ += readers.size();
+  if (is_wrong && options_.fault == Fault::kMisroute) {
+    for (const int fd : others) {
+      if (!options_.hits_all && fd != others.back()) continue;
+      Write(fd, frame);
+      ++injected_;
+    }
+  }
+  for (const int fd : readers) {
     if (options_.is_talkative && (events_ + static_cast<uint64_t>(fd)) % 3 == 0) {
       Write(fd, ":keep-alive\nevent: ping\ndata\n\ndata: {\"time\":1}\n\n");
     }
-    if (is_wrong && (options_.hits_all || fd == streams.back())) {
+    if (is_wrong && (options_.hits_all || fd == readers.back()) && !held_.contains(fd)) {
       Mistreat(fd, frame);
-    } else {
-      Write(fd, frame);
+      continue;
     }
-    if (!is_wrong && held_.contains(fd)) {
+    Write(fd, frame);
+    if (held_.contains(fd)) {
       Write(fd, held_[fd]);
       held_.erase(fd);
       ++injected_;

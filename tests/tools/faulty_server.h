@@ -1,7 +1,10 @@
 // A small event-stream server that does one thing wrong, on purpose, and counts how often it did.
 //
-// Every `every`-th event is mistreated, for the newest subscriber or for all. Everything else it
-// does right, so what the meter reports must be exactly what the server counted.
+// Every `every`-th event is mistreated, for the newest subscriber of its topic or for all.
+// Everything else it does right, so what the meter reports must be exactly what the server counted.
+//
+// /stream/TOPIC and /publish/TOPIC are of that topic, /stream and /broadcast of the one without
+// name.
 //
 // Thread: serves on one of its own; `injected` may be read by any. Ends with the object.
 #pragma once
@@ -15,12 +18,12 @@
 
 namespace sluice::bench {
 
-enum class Fault { kNone, kLose, kRepeat, kReorder, kCorrupt, kDelay, kRefuse, kHangUp };
+enum class Fault { kNone, kLose, kRepeat, kReorder, kCorrupt, kDelay, kRefuse, kHangUp, kMisroute };
 
 struct FaultyOptions {
   Fault fault = Fault::kNone;
   uint32_t every = 10;
-  bool hits_all = false;    // or only the newest subscriber
+  bool hits_all = false;    // or only the newest subscriber; kMisroute: of the other topics
   bool is_chunked = false;  // chunked transfer encoding, chunk heads cut in two
   int delay_ms = 300;       // of kDelay, once, at event `every`
   // What servers of event streams may do, and what is no fault.
@@ -41,12 +44,14 @@ class FaultyServer {
   std::string publish_url() const { return base_ + "/broadcast"; }
   // How often a subscriber was wronged.
   uint64_t injected() const { return injected_.load(); }
+  // How often an event was for a subscriber, whatever became of it.
+  uint64_t due() const { return due_.load(); }
 
  private:
   void Serve();
   void Accept();
   void OnReadable(int fd);
-  void OnEvent(const std::string& body);
+  void OnEvent(const std::string& topic, const std::string& body);
   void Write(int fd, const std::string& text);
   void Answer(int fd, const std::string& status, const std::string& body);
   void Mistreat(int fd, const std::string& frame);
@@ -57,9 +62,11 @@ class FaultyServer {
   std::string base_;
   std::map<int, std::string> requests_;  // of connections that are no stream
   std::vector<int> streams_;
-  std::map<int, std::string> held_;  // kReorder: the frame that comes one too late
+  std::map<int, std::string> topics_;  // by stream
+  std::map<int, std::string> held_;    // kReorder: the frame that comes one too late
   uint64_t events_ = 0;
   std::atomic<uint64_t> injected_{0};
+  std::atomic<uint64_t> due_{0};
   std::thread thread_;
 };
 

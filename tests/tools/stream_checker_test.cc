@@ -112,7 +112,7 @@ TEST(StreamChecker, AReaderFarBehindIsStillJudgedAfterEviction) {
   for (uint32_t i = 1; i < kEvents; ++i) {
     ASSERT_TRUE(checker.Feed(&ahead, Frame(format, i), 1));
     while (checker.wants_eviction()) {
-      if (behind.next < checker.log().EvictedEnd()) checker.Materialise(&behind);
+      checker.StepOut(&behind);
       checker.log().Evict();
     }
   }
@@ -125,6 +125,51 @@ TEST(StreamChecker, AReaderFarBehindIsStillJudgedAfterEviction) {
   EXPECT_EQ(Settled(checker, ahead).total(), 0u);
   EXPECT_EQ(Settled(checker, behind).lost, 2u);
   EXPECT_EQ(Settled(checker, behind).total(), 2u);
+}
+
+// Two readers of each of three topics, each stream cut at random, in turn and interleaved.
+TEST(StreamChecker, JudgesEachTopicByItsOwnOrder) {
+  const PayloadFormat format(kBytes, 3, 0);
+  const Topics topics(3);
+  constexpr uint32_t kEvents = 60;
+  for (uint32_t seed = 0; seed < 100; ++seed) {
+    std::mt19937 random(seed);
+    StreamChecker checker(format, 1 << 20, topics);
+    std::string streams[3];
+    uint32_t events[3] = {};
+    for (uint32_t i = 0; i < kEvents; ++i) {
+      streams[topics.OfEvent(0, i)] += Frame(format, i);
+      ++events[topics.OfEvent(0, i)];
+    }
+    StreamState readers[6];
+    size_t had[6] = {};
+    for (uint32_t reader = 0; reader < 6; ++reader) {
+      readers[reader].topic = topics.OfReader(reader);
+      checker.Begin(&readers[reader], false);
+      ASSERT_TRUE(checker.Feed(&readers[reader], kPlainHead, 1));
+    }
+    for (bool is_over = false; !is_over;) {
+      const auto reader = static_cast<uint32_t>(random() % 6);
+      const std::string_view rest = std::string_view(streams[reader % 3]).substr(had[reader]);
+      const size_t length = std::min<size_t>(rest.size(), random() % 300);
+      ASSERT_TRUE(checker.Feed(&readers[reader], rest.substr(0, length), 1));
+      had[reader] += length;
+      is_over = true;
+      for (uint32_t i = 0; i < 6; ++i) is_over &= had[i] == streams[i % 3].size();
+    }
+    for (uint32_t reader = 0; reader < 6; ++reader) {
+      ASSERT_EQ(readers[reader].events, events[reader % 3]) << "seed " << seed;
+      ASSERT_EQ(Settled(checker, readers[reader]).total(), 0u) << "seed " << seed;
+      ASSERT_EQ(readers[reader].detour, nullptr);  // nothing is kept of a stream that is right
+    }
+    ASSERT_EQ(checker.log().OutOfOrder(), 0u);
+    // Another topic's event, known or not, has no place in this reader's order.
+    const uint32_t known = kEvents - 1;
+    StreamState& wrong = readers[(topics.OfEvent(0, known) + 1) % 3];
+    ASSERT_TRUE(checker.Feed(&wrong, Frame(format, known), 1));
+    ASSERT_EQ(Settled(checker, wrong).misrouted, 1u);
+    ASSERT_EQ(Settled(checker, wrong).total(), 1u);
+  }
 }
 
 TEST(StreamChecker, AReaderThatJoinsLateIsJudgedFromItsFirstEvent) {
