@@ -43,7 +43,8 @@ namespace sluice {
   X(kBatchTooLarge, "batch_too_large", 413)                 \
   X(kJournalUnavailable, "journal_unavailable", 503)        \
   X(kAckTimeout, "ack_timeout", 503)                        \
-  X(kAckLost, "ack_lost", 503)
+  X(kAckLost, "ack_lost", 503)                              \
+  X(kLedgerForgotten, "ledger_forgotten", 404)
 
 enum class Refusal : uint8_t {
 #define X(enumerator, word, status) enumerator,
