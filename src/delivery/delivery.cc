@@ -158,8 +158,7 @@ void Delivery::AppendTo(uint32_t number) {
   if (channel == nullptr || channel->appended_sequence() == event_.sequence) return;
   channel->set_appended_sequence(event_.sequence);
   if (ledger_ != nullptr) {
-    const uint32_t replaying =
-        owed_.empty() ? 0 : owed_.Append(number, event_.sequence, *ledger_);
+    const uint32_t replaying = owed_.empty() ? 0 : owed_.Append(number, event_.sequence, *ledger_);
     ledger_->AddMatched(event_.sequence, static_cast<uint32_t>(channel->readers()) + replaying);
   }
   if (channel->readers() == 0) return;
@@ -233,8 +232,8 @@ bool Delivery::Detach(ConnectionId connection, Disconnect reason) {
     return true;
   }
   Channel& channel = *channels_[place.channel];
-  const Cursor& cursor = place.is_blocked() ? blocked_[place.index()].cursor
-                                            : channel.reader(place.index()).cursor;
+  const Cursor& cursor =
+      place.is_blocked() ? blocked_[place.index()].cursor : channel.reader(place.index()).cursor;
   if (!channel.log().IsAtTail(cursor)) CountLost(cursor, reason);
   if (place.is_blocked()) {
     channel.log().Detach(cursor);

@@ -21,7 +21,8 @@ LogMemory::~LogMemory() {
 HeldFrame* LogMemory::Hold(Frame* frame) {
   bytes_held_ += frame->footprint_bytes();
   const auto end = static_cast<uint32_t>(frame->bytes().size());
-  return new HeldFrame{frame, 1, {end, static_cast<uint32_t>(frame->sequence()), frame->published_ns()}};
+  return new HeldFrame{
+      frame, 1, {end, static_cast<uint32_t>(frame->sequence()), frame->published_ns()}};
 }
 
 void LogMemory::Release(HeldFrame* held) {

@@ -180,8 +180,8 @@ void Shard::Drain() {
   if (shared_.acks != nullptr) shared_.acks->SetMatched(index_, delivery_.matched_sequence());
 }
 
-// History or journal may be what keeps the ring full. Not too far ahead of who waits to be told how many
-// subscribers were matched, or the ledger has forgotten it (see LedgerEventsFor).
+// History or journal may be what keeps the ring full. Not too far ahead of who waits to be told how
+// many subscribers were matched, or the ledger has forgotten it (see LedgerEventsFor).
 void Shard::DrainOnce() {
   const uint64_t first = connections_.acks().first_to_be_matched();
   const bool is_far_ahead =
