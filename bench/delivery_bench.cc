@@ -142,7 +142,8 @@ void BM_Sweep(benchmark::State& state) {
   TakingEngine engine;
   NoEvents events;
   DeliveryCounters counters;
-  Delivery delivery(kLimits, engine, counters, events);
+  Ledger ledger(1, 1 << 16);
+  Delivery delivery(kLimits, engine, counters, events, {}, &ledger.part(0));
   for (uint32_t i = 0; i < readers; ++i) delivery.Attach({i, 1}, {}, "opening");
   SweepAll(delivery);
   uint64_t sequence = 0;
@@ -176,7 +177,7 @@ class SimulatedReaders {
  public:
   explicit SimulatedReaders(uint32_t readers)
       : engine_({.connections_max = readers}, /*seed=*/1),
-        delivery_(kLimits, engine_, counters_, events_) {
+        delivery_(kLimits, engine_, counters_, events_, {}, &ledger_.part(0)) {
     SLUICE_CHECK(engine_.Listen(-1, 0).ok());
     for (uint32_t i = 0; i < readers; ++i) peers_.push_back(engine_.Connect(0, {}));
     std::vector<EngineEvent> events(256);
@@ -204,6 +205,7 @@ class SimulatedReaders {
   NoEvents events_;
   DeliveryCounters counters_;
   SimulatedEngine engine_;
+  Ledger ledger_{1, 1 << 16};
   Delivery delivery_;
   std::vector<SimulatedEngine::Peer> peers_;
 };

@@ -61,7 +61,8 @@ struct Lab {
   TakingEngine engine;
   NoEvents events;
   DeliveryCounters counters;
-  Delivery delivery{kLimits, engine, counters, events};
+  Ledger ledger{1, 1 << 16};
+  Delivery delivery{kLimits, engine, counters, events, {}, &ledger.part(0)};
   uint64_t sequence = 0;
   uint64_t frame_bytes = 0;  // of what Publish made
   uint32_t readers = 0;

@@ -43,7 +43,8 @@ namespace sluice {
   X(kBatchTooLarge, "batch_too_large", 413)                 \
   X(kJournalUnavailable, "journal_unavailable", 503)        \
   X(kAckTimeout, "ack_timeout", 503)                        \
-  X(kAckLost, "ack_lost", 503)
+  X(kAckLost, "ack_lost", 503)                              \
+  X(kLedgerForgotten, "ledger_forgotten", 404)
 
 enum class Refusal : uint8_t {
 #define X(enumerator, word, status) enumerator,
@@ -120,8 +121,6 @@ inline constexpr std::string_view kLossWords[] = {
 inline constexpr size_t kLossCount = sizeof(kLossWords) / sizeof(kLossWords[0]);
 
 inline constexpr Loss LossBy(Disconnect disconnect) { return static_cast<Loss>(disconnect); }
-inline constexpr std::string_view Word(Loss loss) {
-  return kLossWords[static_cast<size_t>(loss)];
-}
+inline constexpr std::string_view Word(Loss loss) { return kLossWords[static_cast<size_t>(loss)]; }
 
 }  // namespace sluice

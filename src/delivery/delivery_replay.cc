@@ -143,9 +143,8 @@ void Delivery::CountLost(const ReplayingReader& reader, Disconnect reason) {
   if (event_.held != nullptr) AppendNow(reader.channel, reader.subscription);
   const uint64_t had = reader.had_through();
   if (reader.chunk != nullptr) CountPassed(reader, *reader.chunk, reader.after, had);
-  owed_.ForEach(reader.channel, std::max(had, reader.joined), UINT64_MAX, [&](uint64_t sequence) {
-    ledger_->AddLost(sequence, LossBy(reason), 1);
-  });
+  owed_.ForEach(reader.channel, std::max(had, reader.joined), UINT64_MAX,
+                [&](uint64_t sequence) { ledger_->AddLost(sequence, LossBy(reason), 1); });
 }
 
 void Delivery::ListReplay(uint32_t index) {

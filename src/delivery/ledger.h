@@ -2,10 +2,10 @@
 // writes: how many of its subscribers an event was matched with, to how many of them it was handed,
 // by whom it was lost, and when the last of that was. A report sums over the parts.
 //
-// matched = handed + lost + those who have yet to get it, at any time. A subscriber is matched if it
-// was there when its shard appended the event: flowing, blocked, ending (it loses what comes after
-// its goodbye) or replaying (it gets the event from the history later). Whoever comes later and
-// gets the event from the history was not matched, and is counted as replayed.
+// matched = handed + lost + those who have yet to get it, at any time. A subscriber is matched if
+// it was there when its shard appended the event: flowing, blocked, ending (it loses what comes
+// after its goodbye) or replaying (it gets the event from the history later). Whoever comes later
+// and gets the event from the history was not matched, and is counted as replayed.
 //
 // Thread: each part is written by its shard's; read by any, a moment old.
 // Bounds: the newest `events` events (a power of two) a part; 40 bytes each, and as much again for

@@ -20,6 +20,8 @@ constexpr Section kSections[] = {
     {"http", "HTTP", "Paths, origins, and the bounds of one request."},
     {"publish", "Publishing", "Who may publish, and read /stats."},
     {"topics", "Topics", "What one subscription asks for, and where one event goes."},
+    {"ledger", "Accounts",
+     "Of how many events `GET /deliveries/ID` tells what became of them, to whom `/stats` is told."},
     {"event", "Events", "The bound of one event."},
     {"stream", "Streams", "What a stream opens with, and when it ends."},
     {"lag", "Lag of one reader",

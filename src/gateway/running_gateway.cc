@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "gateway/journal_start.h"
+#include "gateway/delivery_report.h"
 #include "gateway/validation.h"
 #include "http/event_fields.h"
 #include "http/json_text.h"
@@ -318,6 +319,15 @@ std::string RunningGateway::Stats(bool pretty) const {
                          .started_ns = started_ns_,
                          .phase = PhaseName(phase_.load(std::memory_order_acquire))},
                         pretty);
+}
+
+http::DeliveryReport RunningGateway::Delivery(std::string_view id) {
+  return DeliveryReportOf({.epoch = epoch_,
+                           .ring = *ring_,
+                           .ledger = *ledger_,
+                           .acks = *acks_,
+                           .history = history_.get()},
+                          id);
 }
 
 std::optional<Refusal> RunningGateway::NotReady() {

@@ -49,6 +49,7 @@ class RunningGateway : public Gateway, private http::Reports {
 
  private:
   // http::Reports
+  http::DeliveryReport Delivery(std::string_view id) override;
   std::string Stats(bool pretty) override { return std::as_const(*this).Stats(pretty); }
   std::optional<Refusal> NotReady() override;
   std::optional<Refusal> NotReadyToPublish() override;

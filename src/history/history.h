@@ -90,6 +90,9 @@ class History {
   const Store& store(size_t index) const { return *stores_[index]; }
   const Values& values() const { return values_; }
 
+  // Of the event that a publisher gave this id first, of those held; 0: none is.
+  uint64_t SequenceOf(std::string_view publisher_id) const { return ids_.Find(publisher_id); }
+
  private:
   // Which class a topic is in, by its hash: what was found last.
   struct KnownClass {

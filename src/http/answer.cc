@@ -70,6 +70,16 @@ Outcome AnswerOptions(Site& site, const Exchange& exchange, int64_t now_ns, std:
   return OutcomeOf(exchange);
 }
 
+Outcome AnswerDelivery(Site& site, const Exchange& exchange, int64_t now_ns, std::string* out) {
+  const DeliveryReport report = site.services().reports->Delivery(exchange.event_id);
+  if (report.refusal) {
+    return Refuse(site, exchange, {*report.refusal, report.text}, 0, now_ns, out);
+  }
+  AppendReply(out, HeadOf(site, exchange, now_ns),
+              std::string(kAcceptedHead).append(report.text).append("}"));
+  return OutcomeOf(exchange);
+}
+
 Outcome AnswerReady(Site& site, const Exchange& exchange, int64_t now_ns, std::string* out) {
   http::Reports& reports = *site.services().reports;
   if (exchange.is_for_publish) {
@@ -152,6 +162,8 @@ Outcome Answer(Site& site, const Exchange& exchange, std::string_view body, int6
       AppendReply(out, HeadOf(site, exchange, now_ns),
                   site.services().reports->Stats(exchange.is_pretty));
       return OutcomeOf(exchange);
+    case RouteKind::kDeliveries:
+      return AnswerDelivery(site, exchange, now_ns, out);
     case RouteKind::kHealthz:
       AppendReply(out, HeadOf(site, exchange, now_ns),
                   "{\"success\":true,\"code\":200,\"data\":{\"status\":\"ok\"}}");

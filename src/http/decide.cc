@@ -89,7 +89,7 @@ std::optional<Fault> DecideReady(const Target& target, Exchange* exchange) {
 }
 
 std::string WhatIsThere(const Site& site, bool is_admin_listener) {
-  if (is_admin_listener) return "this listener serves /stats, /healthz and /readyz";
+  if (is_admin_listener) return "this listener serves /stats, /deliveries/ID, /healthz and /readyz";
   const Options& options = site.options();
   const std::string& stream = options.stream_paths.front();
   return "streams are at " + stream + " and " + stream + "/TOPIC, publishes go to " +
@@ -144,6 +144,9 @@ std::optional<Fault> DecideRoute(Site& site, const PeerFacts& peer, const Reques
       exchange->stream = StreamRequest{};
       return ReadStreamTarget(topic, target.query, head, site.options().topics_per_subscription_max,
                               &exchange->stream);
+    case RouteKind::kDeliveries:
+      exchange->event_id = topic.value_or("");
+      [[fallthrough]];
     case RouteKind::kStats:
       return DecideStats(site, peer, head, target, exchange);
     case RouteKind::kReadyz:

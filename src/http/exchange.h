@@ -38,6 +38,7 @@ struct Exchange {
   std::string_view cors_lines;
   PublishTarget publish;       // of a publish; its memory is used again
   StreamRequest stream;        // of a stream
+  std::string event_id;        // of kDeliveries
   std::optional<Fault> fault;  // known before the body: the body is then read over
 };
 

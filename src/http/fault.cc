@@ -68,6 +68,8 @@ std::string_view Explanation(Refusal refusal) {
       return "accepted, but not acknowledged in time";
     case Refusal::kAckLost:
       return "accepted, but not kept by the journal";
+    case Refusal::kLedgerForgotten:
+      return "what became of this event is not known any more";
   }
   return "refused";
 }

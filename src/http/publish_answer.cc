@@ -65,8 +65,9 @@ std::optional<Fault> CheckAck(Site& site, const PublishAck& ack) {
   const auto refusal = site.services().publisher->CannotAck(ack);
   if (!refusal) return std::nullopt;
   if (*refusal == Refusal::kJournalUnavailable) {
-    return Fault(*refusal, "nothing was published: the journal keeps nothing now; send it again "
-                           "later, or with ack=memory");
+    return Fault(*refusal,
+                 "nothing was published: the journal keeps nothing now; send it again "
+                 "later, or with ack=memory");
   }
   return Fault(*refusal, "this gateway keeps no journal: written and synced need one (--journal)");
 }
@@ -190,8 +191,7 @@ Outcome AnswerPublishEvents(Site& site, const Exchange& exchange, std::string_vi
 Outcome AnswerDeferred(Site& site, const Exchange& exchange, const DeferredReply& deferred,
                        int64_t now_ns, std::string* out) {
   std::vector<std::optional<uint64_t>> matched;
-  const AckResult result =
-      AskAck(*site.services().publisher, deferred.wait, now_ns, &matched);
+  const AckResult result = AskAck(*site.services().publisher, deferred.wait, now_ns, &matched);
   if (result.is_pending) return Outcome::kWaits;
   std::string& reply = EmptyReply();
   if (!result.fault) {

@@ -91,8 +91,8 @@ PublishLines::Progress PublishLines::PublishLine(Site& site, const Exchange& exc
                                                  std::string* replies, size_t taken) {
   EventReader& reader = site.event_reader();
   const PublishOnce once = exchange.publish.once();
-  auto fault = reader.Read(
-      line, {.takes_array = false, .needs_ids = once.by == PublishOnce::By::kEventIds});
+  auto fault =
+      reader.Read(line, {.takes_array = false, .needs_ids = once.by == PublishOnce::By::kEventIds});
   const PublishAck ack = AckOf(site, exchange);
   if (!fault) fault = CheckAck(site, ack);
   if (fault) {

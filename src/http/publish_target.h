@@ -40,7 +40,7 @@ struct PublishTarget {
   PublishOnce::By once_by = PublishOnce::By::kNothing;
   std::string idempotency_key;
   std::optional<PublishAck> ack;  // nothing: as configured
-  std::string scratch;  // what is being decoded
+  std::string scratch;            // what is being decoded
 
   void Clear();
   PublishOnce once() const { return {once_by, idempotency_key}; }

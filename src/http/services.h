@@ -58,8 +58,8 @@ struct PublishResult {
   uint64_t first_sequence = 0;  // the first event's; the others follow it, but
   // with some of them published before: of each event. Valid until the next call.
   std::span<const uint64_t> sequences;
-  uint64_t subscribers = 0;     // connected at acceptance, all shards: an estimate
-  size_t replays = 0;  // how many of the events had been published before, and were not now
+  uint64_t subscribers = 0;  // connected at acceptance, all shards: an estimate
+  size_t replays = 0;        // how many of the events had been published before, and were not now
 };
 
 class Publisher {
@@ -104,10 +104,20 @@ class Subscriptions {
   virtual Admission Admit(const StreamRequest& request) = 0;
 };
 
+// What became of an event.
+struct DeliveryReport {
+  std::optional<Refusal> refusal = {};  // kNotFound, kLedgerForgotten
+  std::string text;                     // the JSON of the envelope's data; else why not
+};
+
 class Reports {
  public:
   virtual ~Reports() = default;
   virtual std::string Stats(bool pretty) = 0;
+  // By the id that the stream carries.
+  virtual DeliveryReport Delivery(std::string_view id) {
+    return {.refusal = Refusal::kNotFound, .text = "no accounts are kept of " + std::string(id)};
+  }
   // Can take subscribers: not starting, not draining, not full. Else why not.
   virtual std::optional<Refusal> NotReady() = 0;
   // Would take a publish, as far as it is the gateway's to say: it may be full of subscribers.

@@ -63,6 +63,10 @@ Route Site::FindRoute(std::string_view path, bool is_admin_listener,
         kind == RouteKind::kStats || kind == RouteKind::kHealthz || kind == RouteKind::kReadyz;
     return is_report || !is_admin_listener ? entry.route : Route{};
   }
+  if (path.starts_with(kDeliveriesPath) && path.size() > kDeliveriesPath.size()) {
+    *topic = path.substr(kDeliveriesPath.size());
+    return {RouteKind::kDeliveries};
+  }
   return is_admin_listener ? Route{} : FindTopicRoute(path, topic);
 }
 

@@ -32,6 +32,7 @@ enum class RouteKind : uint8_t {
   kPublish,        // an event to the path's topic
   kPublishEvents,  // events that say their topics themselves
   kStats,
+  kDeliveries,  // what became of the event that the path names
   kHealthz,
   kReadyz,
   kAsset,
@@ -43,6 +44,7 @@ inline constexpr bool IsPublish(RouteKind kind) {
 }
 
 inline constexpr std::string_view kPublishPath = "/publish";
+inline constexpr std::string_view kDeliveriesPath = "/deliveries/";
 
 struct Route {
   RouteKind kind = RouteKind::kNone;
@@ -84,7 +86,7 @@ class Site {
   const HttpCounters& counters() const { return counters_; }
 
   // `path` is decoded; `topic` is what of it stands behind the route's own, for those that have
-  // topics. On the admin listener only the reports stand.
+  // topics, or an id. On the admin listener only the reports stand.
   Route FindRoute(std::string_view path, bool is_admin_listener,
                   std::optional<std::string_view>* topic) const;
   EventReader& event_reader() { return event_reader_; }

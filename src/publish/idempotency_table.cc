@@ -53,10 +53,9 @@ void IdempotencyTable::SetSequences(size_t count, uint64_t first_sequence) {
 }
 
 std::optional<uint64_t> IdempotencyTable::Matched(uint64_t sequence, std::optional<uint64_t> now) {
-  auto at = std::upper_bound(entries_.begin(), entries_.end(), sequence,
-                             [](uint64_t wanted, const Entry& entry) {
-                               return wanted < entry.answer.first_sequence;
-                             });
+  auto at = std::upper_bound(
+      entries_.begin(), entries_.end(), sequence,
+      [](uint64_t wanted, const Entry& entry) { return wanted < entry.answer.first_sequence; });
   if (at == entries_.begin()) return now;
   --at;
   const uint64_t index = sequence - at->answer.first_sequence;

@@ -1,10 +1,10 @@
 // How far each shard has matched, and who waits to hear of it: so a publish that waits for its ack
 // is answered soon, and nobody spins.
 //
-// A shard that waits says for what (Await), then goes to sleep as the ring has it (PrepareSleep) and
-// looks once more; whoever gets further stores that, then looks who waits, and rouses those that
-// sleep. All of it is sequentially consistent, so at least one of the two sees the other, as with
-// the ring's own wake-ups.
+// A shard that waits says for what (Await), then goes to sleep as the ring has it (PrepareSleep)
+// and looks once more; whoever gets further stores that, then looks who waits, and rouses those
+// that sleep. All of it is sequentially consistent, so at least one of the two sees the other, as
+// with the ring's own wake-ups.
 //
 // Thread: SetMatched, Leave and Await by the shard they name; the others by any.
 // Cost:   one store a turn that drained something; nothing a publish.

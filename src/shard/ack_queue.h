@@ -5,7 +5,8 @@
 // has run out, keeps its place until that event has its ack: then it is looked at, and not found.
 //
 // Thread: its shard's.
-// Bounds: the connections that wait, and those of late that waited for an event that has no ack yet.
+// Bounds: the connections that wait, and those of late that waited for an event that has no ack
+// yet.
 #pragma once
 
 #include <algorithm>

@@ -252,8 +252,8 @@ void Connections::AwaitAck(SessionSlot* slot) {
 }
 
 bool Connections::IsPending(const http::PublishAck& ack, uint64_t sequence) const {
-  const http::AckAnswer answer = site_.services().publisher->AskAck(
-      sequence, ack, http::PublishOnce::By::kNothing);
+  const http::AckAnswer answer =
+      site_.services().publisher->AskAck(sequence, ack, http::PublishOnce::By::kNothing);
   return answer.state == http::AckAnswer::State::kPending;
 }
 

@@ -58,8 +58,8 @@ struct ShardShared {
   SharedHistory* history = nullptr;  // null: there is none
   Journal* journal = nullptr;        // null: there is none
   JournalFeed* journal_feed = nullptr;
-  Ledger* ledger = nullptr;          // null: no accounts are kept; with it
-  AckBoard* acks = nullptr;          // publishes may wait until they are matched
+  Ledger* ledger = nullptr;  // null: no accounts are kept; with it
+  AckBoard* acks = nullptr;  // publishes may wait until they are matched
 };
 
 class Shard : private PublishHost, private http::Subscriptions {

@@ -109,5 +109,29 @@ TEST(PublisherId, IsVisibleAndNotOfOurShape) {
   EXPECT_FALSE(IsPublisherId("000000000abc-7"));
 }
 
+TEST(Frame, IsRestoredFromWhatIsReplayed) {
+  const std::vector<std::string_view> topics{"a", "b/c"};
+  Frame* frame =
+      Frame::Encode({.data = "x\ny", .topics = topics, .id = "own.1", .key = "k", .retry_ms = 900},
+                    Epoch(0xabc), 1 << 20);
+  frame->Stamp(7, 11, 1);
+  Frame* restored = Frame::Restore(
+      frame->replay_bytes(), {.data = "", .topics = topics, .id = "own.1", .key = "k"}, 7, 11);
+  EXPECT_EQ(restored->bytes(), frame->replay_bytes());
+  EXPECT_EQ(restored->replay_bytes(), frame->replay_bytes());
+  EXPECT_EQ(restored->sequence(), 7u);
+  EXPECT_EQ(restored->published_ns(), 11);
+  EXPECT_EQ(restored->publisher_id(), "own.1");
+  EXPECT_EQ(restored->key(), "k");
+  std::vector<std::string> names;
+  restored->ForEachTopic([&](const FrameTopic& topic) {
+    EXPECT_EQ(topic.hash, TopicHash(topic.name));
+    names.emplace_back(topic.name);
+  });
+  EXPECT_EQ(names, (std::vector<std::string>{"a", "b/c"}));
+  frame->Release();
+  restored->Release();
+}
+
 }  // namespace
 }  // namespace sluice

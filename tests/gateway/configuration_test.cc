@@ -304,6 +304,9 @@ struct BrokenRelation {
 TEST_F(Configuration, BrokenRelationsSayWhichWhyAndWhatToDo) {
   const BrokenRelation kCases[] = {
       {{"--lag-bytes-max", "1MiB"}, {"event.frame_bytes_max (1280KiB)", "lag.bytes_max (1MiB)"}},
+      {{"--journal", "/tmp/journal", "--journal-queue-bytes-max", "1MiB"},
+       {"event.frame_bytes_max (1280KiB)", "journal.queue_bytes_max (1MiB)"}},
+      {{"--ack", "synced"}, {"publish.ack (synced)", "journal.directory"}},
       {{"--log-bytes-max", "4MiB"}, {"lag.bytes_max (4MiB) must be below log.bytes_max"}},
       {{"--ring-bytes-max", "1MiB"}, {"ring.bytes_max (1MiB)", "raise the second"}},
       {{"--log-segment-bytes", "8MiB"}, {"log.segment_bytes", "lag.bytes_max"}},

@@ -166,6 +166,36 @@ TEST_P(GatewayJournalFaultTest, AStopWithABrokenDiskIsToldAndTheNextStartTellsRe
   EXPECT_EQ(reader.Next().id, next);
 }
 
+TEST_P(GatewayJournalFaultTest, PublishesThatWaitForTheDiskAreRefusedAndTheOthersAreNot) {
+  options_.publish_ack = "synced";
+  Start();
+  Reader live(address_, "/stream");
+  const std::string first = Publish("/broadcast", "0");
+  EXPECT_EQ(live.Next().id, first);
+  EXPECT_GE(JournalStats()["synced_sequence"], 1u);
+  disk_.Fail("No space left on device");
+  // The one that finds out is told that its event may be lost, those after it are not taken.
+  const auto unlucky = Post("/broadcast", "1");
+  EXPECT_EQ(unlucky.status, 503);
+  EXPECT_EQ(live.Next().data, "1");
+  for (int n = 2; n < 20; ++n) {
+    const auto refused = Post("/broadcast", std::to_string(n));
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_NE(refused.body.find("journal_unavailable"), std::string::npos) << refused.body;
+    EXPECT_NE(refused.head.find("Retry-After: "), std::string::npos);
+    EXPECT_EQ(live.Next().id, Publish("/broadcast?ack=memory", std::to_string(n)));
+  }
+  EXPECT_EQ(Get("/readyz").status, 200);
+  disk_.Fail("");
+  Await([this] { return Post("/broadcast", "20").status == 200; });
+  EXPECT_EQ(live.Next().data, "20");
+  EXPECT_EQ(State(), "ok");
+  live.Close();
+  StopAndStart();
+  Reader reader(address_, "/stream", first);
+  for (int n = 1; n <= 20; ++n) EXPECT_EQ(reader.Next().data, std::to_string(n));
+}
+
 // The group under way is waited for; past the time of the stop no other is begun.
 TEST_P(GatewayJournalFaultTest, AStopKeepsToItsTimeWithASlowDisk) {
   options_.stop_timeout_ms = 200;

@@ -79,6 +79,32 @@ TEST(History, QuietTopicHasNoGap) {
   EXPECT_EQ(busy.gap->resume, 900u);
 }
 
+// What an earlier run did not keep may have been of any topic, and is told until a reader is past
+// it.
+TEST(History, WhatIsLostIsToldToEveryReaderFromBefore) {
+  constexpr uint64_t kNext = (uint64_t{1} << 32) + 10;
+  History history(Events(100), TestEpoch());
+  history.Lose(4);
+  for (uint64_t i = 5; i <= 7; ++i) history.Append(*MakeFrame(i, {.topics = {"a"}}));
+  history.Lose(kNext - 1);
+  history.Append(*MakeFrame(kNext, {.topics = {"a"}}));
+  for (const auto& subscription :
+       {Asking({"a"}), Asking({"never"}), Asking({"n/*"}), Asking({"**"}), Subscription()}) {
+    for (const uint64_t after : {uint64_t{2}, uint64_t{5}, kNext - 2}) {
+      const Start start = ResolveId(history, subscription, TestEpoch().Id(after));
+      ASSERT_TRUE(start.gap.has_value()) << subscription.text() << " after " << after;
+      EXPECT_EQ(start.gap->reason, GapReason::kEvicted);
+      EXPECT_EQ(start.gap->first, after + 1);
+      EXPECT_EQ(start.gap->last, kNext - 1);
+      EXPECT_EQ(start.told, kNext - 1);
+      // Not past what is held on both sides of it.
+      EXPECT_EQ(start.gap->resume, std::max(after, uint64_t{4}));
+    }
+    EXPECT_FALSE(ResolveId(history, subscription, TestEpoch().Id(kNext - 1)).gap.has_value());
+  }
+  EXPECT_EQ(ReadAll(history, Asking({"a"}), 5), (std::vector<uint64_t>{6, 7, kNext}));
+}
+
 // The reader was served by a shard that has drained more than this one.
 TEST(History, IdThatThisShardHasNotDrainedIsKnown) {
   History history(Events(100), TestEpoch());

@@ -268,6 +268,19 @@ TEST(Reports, TellHealthAndReadiness) {
   EXPECT_EQ(Status(client.Ask("GET /healthz")), 200) << "alive all the same";
 }
 
+TEST(Reports, TellReadinessForPublishersApart) {
+  Client client;
+  EXPECT_EQ(Status(client.Ask("GET /readyz?for=publish")), 200);
+  client.fixture.services.not_ready_to_publish = Refusal::kJournalUnavailable;
+  const std::string reply = client.Ask("GET /readyz?for=publish");
+  EXPECT_EQ(Status(reply), 503);
+  EXPECT_TRUE(Has(reply, "\"error\":\"journal_unavailable\""));
+  EXPECT_TRUE(Has(reply, "Retry-After: "));
+  EXPECT_EQ(Status(client.Ask("GET /readyz")), 200);
+  EXPECT_EQ(Status(client.Ask("GET /readyz?for=stream")), 200);
+  EXPECT_EQ(Status(client.Ask("GET /readyz?for=lunch")), 400);
+}
+
 TEST(Reports, TellStatsPrettyOrNot) {
   Client client;
   EXPECT_EQ(Body(client.Ask("GET /stats")), "{}");

@@ -23,8 +23,9 @@ Options WithAck(const std::string& ack) {
   return options;
 }
 std::string Post(const std::string& target, const std::string& body) {
-  return "POST " + target + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " +
-         std::to_string(body.size()) + "\r\n\r\n" + body;
+  return "POST " + target +
+         " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + body;
 }
 
 class Peer {
@@ -52,8 +53,8 @@ class Peer {
 
 std::string Data(uint64_t sequence) {
   return "{\"success\":true,\"code\":200,\"data\":{\"id\":\"000000000abc-" +
-         std::to_string(sequence) + "\",\"subscribers\":42,\"matched\":" +
-         std::to_string(sequence * 10) + "}";
+         std::to_string(sequence) +
+         "\",\"subscribers\":42,\"matched\":" + std::to_string(sequence * 10) + "}";
 }
 
 TEST(ParsePublishAck, TakesADurabilityAndMatchedInAnyOrder) {
@@ -215,8 +216,7 @@ TEST(PublishAckLines, ManyWaitAtOnceAndAreAnsweredInOrder) {
   peer.Send(Chunk(Lines(3) + "{\n" + Lines(1)));
   EXPECT_EQ(peer.Take(), "");
   EXPECT_EQ(peer.session.next(), Next::kReceive);
-  EXPECT_EQ(Replies(peer.Ack(8)),
-            (std::vector<std::string>{Data(7) + "}\n", Data(8) + "}\n"}));
+  EXPECT_EQ(Replies(peer.Ack(8)), (std::vector<std::string>{Data(7) + "}\n", Data(8) + "}\n"}));
   const auto rest = Replies(peer.Ack(10));
   ASSERT_EQ(rest.size(), 3u);
   EXPECT_EQ(rest[0], Data(9) + "}\n");
@@ -284,7 +284,8 @@ TEST(PublishAckLines, ALineThatWaitsTooLongIsToldAndTheStreamGoesOn) {
   const auto replies = Replies(peer.Take());
   ASSERT_EQ(replies.size(), 1u);
   EXPECT_TRUE(Has(replies[0], "\"error\":\"ack_timeout\""));
-  EXPECT_TRUE(Has(replies[0], "\"data\":{\"id\":\"000000000abc-7\",\"subscribers\":42},\"line\":1}"))
+  EXPECT_TRUE(
+      Has(replies[0], "\"data\":{\"id\":\"000000000abc-7\",\"subscribers\":42},\"line\":1}"))
       << replies[0];
   EXPECT_EQ(peer.session.deadline_ns(), 1'500 * kNsPerMs);
   EXPECT_EQ(Replies(peer.Ack(8, 1'200 * kNsPerMs)), (std::vector<std::string>{Data(8) + "}\n"}));

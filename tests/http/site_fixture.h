@@ -22,6 +22,7 @@ struct RecordedServices : Publisher, Subscriptions, Reports {
   std::optional<Refusal> publish_refusal;
   std::optional<Refusal> admission_refusal;
   std::optional<Refusal> not_ready;
+  std::optional<Refusal> not_ready_to_publish;
   uint64_t admissions = 0;
   bool keeps_events = true;
 
@@ -81,6 +82,7 @@ struct RecordedServices : Publisher, Subscriptions, Reports {
   }
   std::string Stats(bool pretty) override { return pretty ? "{\n}\n" : "{}"; }
   std::optional<Refusal> NotReady() override { return not_ready; }
+  std::optional<Refusal> NotReadyToPublish() override { return not_ready_to_publish; }
 
  private:
   void Keep(const Event& event) {

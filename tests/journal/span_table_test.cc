@@ -51,6 +51,20 @@ TEST(SpanTable, LetsGoOfWhatIsTooOldThoughNothingFollows) {
   EXPECT_EQ(spans.first(), 0u);
 }
 
+TEST(SpanTable, SaysWhereItsNewestBegin) {
+  SpanTable spans({.events_max = 6400});  // spans of 100
+  EXPECT_EQ(spans.AfterAllBut({.events_max = 10}, 1), 0u);
+  for (uint64_t i = 0; i < 100; ++i) Add(spans, Block(1 + i * 10, 10, 1000, 1), 1);
+  Add(spans, Block(1001, 5, 500, 2), 2);
+  EXPECT_EQ(spans.AfterAllBut({}, 2), 0u);  // all
+  EXPECT_EQ(spans.AfterAllBut({.events_max = 5}, 2), 1000u);
+  EXPECT_EQ(spans.AfterAllBut({.events_max = 6}, 2), 900u);
+  EXPECT_EQ(spans.AfterAllBut({.events_max = 205}, 2), 800u);
+  EXPECT_EQ(spans.AfterAllBut({.bytes_max = 10'501}, 2), 800u);
+  EXPECT_EQ(spans.AfterAllBut({.events_max = 100'000}, 2), 0u);
+  EXPECT_EQ(spans.AfterAllBut({.events_max = 205, .age_max_ns = 10}, 12), 1000u);
+}
+
 TEST(SpanTable, KeepsAGroupThatIsLargerThanTheBound) {
   SpanTable spans({.events_max = 5});
   Add(spans, Block(1, 100, 1000, 1), 1);

@@ -67,6 +67,40 @@ TEST(Ring, CountsSequencesFromOne) {
   }
 }
 
+// As a start does that goes on after an earlier run: past 32 bits, in the middle of the slots.
+TEST(Ring, CountsFromWhereItIsTold) {
+  constexpr uint64_t kFirst = (uint64_t{7} << 32) - 3;
+  Ring ring(4, 1 << 20, 2, kFirst);
+  EXPECT_EQ(ring.newest_sequence(), kFirst - 1);
+  EXPECT_EQ(ring.drained_sequence(1), kFirst - 1);
+  EXPECT_EQ(ring.depth(), 0u);
+  for (uint64_t n = 0; n < 10; ++n) {
+    uint64_t sequence = 0;
+    ASSERT_EQ(Push(ring, std::to_string(n), &sequence), PushResult::kPushed);
+    EXPECT_EQ(sequence, kFirst + n);
+    EXPECT_EQ(ring.newest_sequence(), kFirst + n);
+    EXPECT_EQ(DrainAll(ring, 0), std::vector<std::string>{std::to_string(n)});
+    EXPECT_EQ(DrainAll(ring, 1), std::vector<std::string>{std::to_string(n)});
+  }
+}
+
+TEST(Ring, GivesOutNoSequenceFromItsEndOn) {
+  constexpr uint64_t kFirst = uint64_t{3} << 32;
+  Ring ring(8, 1 << 20, 1, kFirst);
+  ring.RaiseEnd(kFirst + 3);
+  Frame* frames[] = {MakeFrame("0"), MakeFrame("1"), MakeFrame("2"), MakeFrame("3")};
+  uint64_t first = 0;
+  EXPECT_EQ(ring.TryPush(frames, 5, &first), PushResult::kAtEnd);
+  EXPECT_EQ(ring.TryPush({frames, 3}, 5, &first), PushResult::kPushed);
+  EXPECT_EQ(ring.TryPush({frames + 3, 1}, 5, &first), PushResult::kAtEnd);
+  ring.RaiseEnd(kFirst + 1);  // never lowered, so nothing
+  EXPECT_EQ(DrainAll(ring, 0).size(), 3u);
+  EXPECT_EQ(ring.TryPush({frames + 3, 1}, 5, &first), PushResult::kAtEnd);
+  ring.RaiseEnd(kFirst + 4);
+  EXPECT_EQ(ring.TryPush({frames + 3, 1}, 5, &first), PushResult::kPushed);
+  EXPECT_EQ(first, kFirst + 3);
+}
+
 TEST(Ring, RefusesWhenTheSlowestConsumerIsAFullRingBehind) {
   Ring ring(2, 1 << 20, 2);
   ASSERT_EQ(Push(ring, "a"), PushResult::kPushed);

@@ -1,15 +1,19 @@
 // Goal: a reader that comes back, to any shard, gets exactly the events after its id that its
 // subscription wants, then the live ones, each once and in order; or it is told of a gap that
-// covers what is missing, and of none if nothing is.
-// Method: K shards on simulated engines, one thread, one seed that draws every step: users that
-// come, read fast or not at all, are cut off and come back with the id of the last whole block they
-// had, a publisher's or the gateway's, or with one that nobody knows; publishers of topics; a
-// history so small that it evicts all the time. The truth is the ring itself, drained by a consumer
-// of the test's own. A failure prints the seed that repeats it.
+// covers what is missing, and of none if nothing is. And the accounts of each event balance: who
+// was matched had it or lost it, and what was handed out is what delivery counts; a publish that
+// waits until it is matched is told just that number. Method: K shards on simulated engines, one
+// thread, one seed that draws every step: users that come, read fast or not at all, are cut off and
+// come back with the id of the last whole block they had, a publisher's or the gateway's, or with
+// one that nobody knows; publishers of topics; a history so small that it evicts all the time. The
+// truth is the ring itself, drained by a consumer of the test's own. A failure prints the seed that
+// repeats it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -57,13 +61,16 @@ class Simulation {
     goes_on_live_ = Below(2) == 0;
     limits.missing = goes_on_live_ ? MissingPlace::kLive : MissingPlace::kEarliest;
     history_ = std::make_unique<SharedHistory>(limits, epoch_, *ring_, shards);
+    acks_ = std::make_unique<AckBoard>(*ring_, shards);
     const ShardShared shared{.options = options_,
                              .epoch = epoch_,
                              .keys = keys_,
                              .ring = *ring_,
                              .reports = reports_,
                              .subscribers = [] { return uint64_t{0}; },
-                             .history = history_.get()};
+                             .history = history_.get(),
+                             .ledger = &ledger_,
+                             .acks = acks_.get()};
     SimulatedFaults faults;
     if (with_faults) {
       faults = {.short_write = 100,
@@ -121,6 +128,29 @@ class Simulation {
     }
   }
 
+  // With nobody behind.
+  void CheckAccounts() {
+    uint64_t deliveries = 0;
+    for (const auto& shard : shards_) deliveries += shard->counters().delivery.deliveries.value();
+    uint64_t handed = 0;
+    for (uint64_t sequence = 1; sequence <= ring_->newest_sequence(); ++sequence) {
+      LedgerPart::Account account;
+      ledger_.Read(sequence, &account);
+      const uint64_t lost = std::accumulate(account.lost.begin(), account.lost.end(), uint64_t{0});
+      ASSERT_EQ(account.matched, account.handed + lost)
+          << sequence << ": handed " << account.handed << ", replayed " << account.replayed;
+      handed += account.handed + account.replayed;
+      lost_ += lost;
+      evicted_ += account.lost[static_cast<size_t>(Loss::kEvicted)];
+      const auto told = told_matched_.find(sequence);
+      if (told != told_matched_.end()) {
+        ASSERT_EQ(told->second, account.matched) << sequence;
+      }
+    }
+    EXPECT_EQ(handed, deliveries);
+    told_ += told_matched_.size();
+  }
+
   // The gateway stops while some are in their replays: all end after a whole block.
   void StopAndCheck() {
     for (Connected& user : users_) {
@@ -161,6 +191,9 @@ class Simulation {
   uint64_t gaps() const { return gaps_; }
   uint64_t events() const { return events_; }
   uint64_t ended_replaying() const { return ended_replaying_; }
+  uint64_t lost() const { return lost_; }
+  uint64_t evicted() const { return evicted_; }
+  uint64_t told() const { return told_; }
 
  private:
   struct Connected {
@@ -344,10 +377,10 @@ class Simulation {
     }
     body += "]";
     engines_[publisher.shard]->PeerWrite(
-        publisher.peer,
-        "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        "Content-Length: " +
-            std::to_string(body.size()) + "\r\n\r\n" + body);
+        publisher.peer, "POST /publish" + std::string(Below(2) == 0 ? "" : "?ack=matched") +
+                            " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                            "Content-Length: " +
+                            std::to_string(body.size()) + "\r\n\r\n" + body);
     publisher.awaits = true;
   }
 
@@ -370,6 +403,18 @@ class Simulation {
     return reply.size() == head + 4 + length;
   }
 
+  // The ids of a reply and how many subscribers each was matched with, by sequence.
+  void Tell(const std::string& reply) {
+    size_t matched = reply.find("\"matched\":[") + 11;
+    for (size_t id = reply.find("\"ids\":[") + 7; reply[id] == '"'; ++id) {
+      const size_t end = reply.find('"', id + 1);
+      const auto known = Epoch::Parse(reply.substr(id + 1, end - id - 1));
+      if (known) told_matched_[known->sequence] = std::stoull(reply.substr(matched));
+      matched = reply.find_first_of(",]", matched) + 1;
+      id = end + 1;  // the comma, if others follow
+    }
+  }
+
   void ReadReply(size_t i) {
     Publisher& publisher = publishers_[i];
     SimulatedEngine& engine = *engines_[publisher.shard];
@@ -379,6 +424,7 @@ class Simulation {
                             publisher.reply.find("ring_full") != std::string::npos ||
                             publisher.reply.find("batch_too_large") != std::string::npos;
       ASSERT_TRUE(is_known) << publisher.reply;
+      if (publisher.reply.find("\"matched\":[") != std::string::npos) Tell(publisher.reply);
       publisher.reply.clear();
       publisher.awaits = false;
     } else if (engine.PeerAtEnd(publisher.peer)) {
@@ -396,6 +442,9 @@ class Simulation {
   Truth truth_;
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<SharedHistory> history_;
+  Ledger ledger_{3, 1 << 16};
+  std::unique_ptr<AckBoard> acks_;
+  std::map<uint64_t, uint64_t> told_matched_;
   uint32_t recorder_ = 0;
   std::vector<SimulatedEngine*> engines_;
   std::vector<std::unique_ptr<Shard>> shards_;
@@ -410,6 +459,9 @@ class Simulation {
   uint64_t gaps_ = 0;
   uint64_t events_ = 0;
   uint64_t ended_replaying_ = 0;
+  uint64_t lost_ = 0;
+  uint64_t evicted_ = 0;
+  uint64_t told_ = 0;
 };
 
 void RunSeeds(uint64_t first, uint64_t last, bool with_faults) {
@@ -419,6 +471,9 @@ void RunSeeds(uint64_t first, uint64_t last, bool with_faults) {
   uint64_t gaps = 0;
   uint64_t events = 0;
   uint64_t ended_replaying = 0;
+  uint64_t lost = 0;
+  uint64_t evicted = 0;
+  uint64_t told = 0;
   for (uint64_t seed = first; seed <= last; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Simulation simulation(seed, with_faults);
@@ -426,7 +481,11 @@ void RunSeeds(uint64_t first, uint64_t last, bool with_faults) {
     if (testing::Test::HasFailure()) return;
     simulation.SettleAndCheck();
     if (testing::Test::HasFailure()) return;
+    simulation.CheckAccounts();
+    if (testing::Test::HasFailure()) return;
     simulation.StopAndCheck();
+    if (testing::Test::HasFailure()) return;
+    simulation.CheckAccounts();
     if (testing::Test::HasFailure()) return;
     settled += simulation.settled();
     replays += simulation.replays();
@@ -434,6 +493,9 @@ void RunSeeds(uint64_t first, uint64_t last, bool with_faults) {
     gaps += simulation.gaps();
     events += simulation.events();
     ended_replaying += simulation.ended_replaying();
+    lost += simulation.lost();
+    evicted += simulation.evicted();
+    told += simulation.told();
   }
   // What the test is about has happened, and often.
   EXPECT_GT(settled, 100u);
@@ -442,6 +504,9 @@ void RunSeeds(uint64_t first, uint64_t last, bool with_faults) {
   EXPECT_GT(events, replayed);
   EXPECT_GT(gaps, 100u);
   EXPECT_GT(ended_replaying, 10u);
+  EXPECT_GT(lost, 1000u);
+  EXPECT_GT(evicted, 10u);
+  EXPECT_GT(told, 1000u);
 }
 
 TEST(ReplaySimulation, WhoComesBackMissesNothingOnAQuietNetwork) { RunSeeds(1, 30, false); }

@@ -145,12 +145,15 @@ class Simulation {
     options_.stop_spread_ms = 100;
     const uint32_t shards = 1 + Below(3);
     ring_ = std::make_unique<Ring>(options_.ring_events_max, 1 << 20, shards);
+    acks_ = std::make_unique<AckBoard>(*ring_, shards);
     const ShardShared shared{.options = options_,
                              .epoch = epoch_,
                              .keys = keys_,
                              .ring = *ring_,
                              .reports = reports_,
-                             .subscribers = [] { return uint64_t{0}; }};
+                             .subscribers = [] { return uint64_t{0}; },
+                             .ledger = &ledger_,
+                             .acks = acks_.get()};
     SimulatedFaults faults;
     if (with_faults) {
       faults = {.short_write = 100,
@@ -456,6 +459,8 @@ class Simulation {
   http::PublishKeys keys_;
   NoReports reports_;
   std::unique_ptr<Ring> ring_;
+  Ledger ledger_{3, 1 << 16};
+  std::unique_ptr<AckBoard> acks_;
   std::vector<SimulatedEngine*> engines_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<Subscriber> subscribers_;

@@ -1,0 +1,81 @@
+#include "gateway/delivery_report.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "base/clock.h"
+
+namespace sluice {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The wall clock as it would have read then.
+std::string WallTime(int64_t monotonic_ns) {
+  const int64_t ago_us = (MonotonicNs() - monotonic_ns) / 1'000;
+  const auto now = std::chrono::time_point_cast<std::chrono::microseconds>(
+      std::chrono::system_clock::now());
+  const int64_t at_us = now.time_since_epoch().count() - ago_us;
+  return fmt::format("{:%FT%T}.{:06}Z", fmt::gmtime(static_cast<time_t>(at_us / 1'000'000)),
+                     at_us % 1'000'000);
+}
+
+uint64_t SequenceOf(const DeliveryReportSource& source, std::string_view id) {
+  const auto own = Epoch::Parse(id);
+  if (own) return own->epoch == source.epoch.value() ? own->sequence : 0;
+  uint64_t sequence = 0;
+  if (source.history != nullptr) {
+    source.history->Look([&](const History& history) { sequence = history.SequenceOf(id); });
+  }
+  return sequence;
+}
+
+}  // namespace
+
+http::DeliveryReport DeliveryReportOf(const DeliveryReportSource& source, std::string_view id) {
+  const uint64_t sequence = SequenceOf(source, id);
+  if (sequence == 0 || sequence > source.ring.newest_sequence()) {
+    return {.refusal = Refusal::kNotFound,
+            .text = "no event of this run of the gateway has this id, or it is a publisher's own "
+                    "of an event that the history does not hold any more"};
+  }
+  const auto forgotten = [&] {
+    return http::DeliveryReport{
+        .refusal = Refusal::kLedgerForgotten,
+        .text = fmt::format("accounts are kept of the newest {} events (ledger.events_max)",
+                            source.ledger.events())};
+  };
+  // Asked first: what it says stays true.
+  const bool is_matched = source.acks.IsMatched(sequence);
+  LedgerPart::Account account;
+  if (source.ledger.Read(sequence, &account) == LedgerPart::Look::kTooLate) return forgotten();
+  // Of before this run: from the journal, or the place of one that is not yet stored.
+  if (account.published_ns == 0 && is_matched) return forgotten();
+  Json data;
+  data["id"] = id;
+  data["sequence"] = sequence;
+  data["published"] =
+      account.published_ns == 0 ? Json(nullptr) : Json(WallTime(account.published_ns));
+  data["is_matched"] = is_matched;
+  data["matched"] = account.matched;
+  data["handed"] = account.handed;
+  const uint64_t lost = std::accumulate(account.lost.begin(), account.lost.end(), uint64_t{0});
+  data["lost"] = lost;
+  data["lost_by"] = Json::object();
+  for (size_t i = 0; i < kLossCount; ++i) {
+    if (account.lost[i] != 0) data["lost_by"][std::string(kLossWords[i])] = account.lost[i];
+  }
+  // The counts are read one after the other, while shards go on.
+  const uint64_t settled = account.handed + lost;
+  data["pending"] = account.matched > settled ? account.matched - settled : 0;
+  data["replayed"] = account.replayed;
+  data["last_after_us"] =
+      account.last_ns == 0 ? Json(nullptr) : Json((account.last_ns - account.published_ns) / 1'000);
+  return {.text = data.dump()};
+}
+
+}  // namespace sluice
