@@ -102,9 +102,11 @@ inline constexpr std::string_view Word(Disconnect disconnect) {
 }
 
 // Why a subscriber that an event was matched with did not get it. X(enumerator, word)
-#define SLUICE_LOSSES(X) \
-  SLUICE_DISCONNECTS(X)  \
-  X(kEvicted, "evicted") /* gone from the history before a reader that replays came to it */
+#define SLUICE_LOSSES(X)                                                                         \
+  SLUICE_DISCONNECTS(X)                                                                          \
+  X(kEvicted, "evicted")     /* gone from the history before a reader that replays came to it */ \
+  X(kSkipped, "skipped")     /* the reader skipped to a newer one, and was told so */            \
+  X(kConflated, "conflated") /* left to the newest event of its key, and not yet taken from it */
 
 // As Disconnect, number for number, and those that end no stream.
 enum class Loss : uint8_t {

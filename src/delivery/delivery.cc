@@ -191,6 +191,9 @@ void Delivery::AppendTo(uint32_t number) {
   if (ledger_ != nullptr) {
     const uint32_t replaying = owed_.empty() ? 0 : owed_.Append(number, event_.sequence, *ledger_);
     ledger_->AddMatched(event_.sequence, static_cast<uint32_t>(channel->readers()) + replaying);
+    if (const uint32_t conflating = Conflating(number); conflating != 0) {
+      ledger_->AddLost(event_.sequence, Loss::kConflated, conflating);
+    }
   }
   if (channel->readers() == 0) return;
   --appends_left_;
@@ -270,9 +273,14 @@ bool Delivery::Detach(ConnectionId connection, Disconnect reason) {
   Channel& channel = *channels_[place.channel];
   const Cursor& cursor =
       place.is_blocked() ? blocked_[place.index()].cursor : channel.reader(place.index()).cursor;
-  if (!channel.log().IsAtTail(cursor)) CountLost(cursor, reason);
+  // What a conflating reader was still to get is counted as conflated.
+  if (cursor.segment != nullptr && !channel.log().IsAtTail(cursor)) {
+    CountLost(cursor, channel.log().Index(cursor), UINT64_MAX, LossBy(reason));
+  }
   if (place.is_blocked()) {
-    LeaveChannel(&blocked_[place.index()]);
+    BlockedReader& reader = blocked_[place.index()];
+    if (reader.has_frame()) CountLost(*reader.left, reason);
+    LeaveChannel(&reader);
     FreeBlocked(place.index());
   } else {
     channel.log().Detach(cursor);

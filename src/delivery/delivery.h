@@ -262,7 +262,9 @@ class Delivery {
                  int64_t now_ns);
   void SettleFailures(int64_t now_ns);
   void SettleSwept(int64_t now_ns);
-  void CountLost(const Cursor& cursor, Disconnect reason);
+  void CountLost(const Cursor& cursor, uint64_t from, uint64_t end, Loss loss);
+  void CountLost(const LeftPlace& left, Disconnect reason);
+  void CountHanded(const LeftPlace& left, int64_t now_ns);
   void RecordDeliveries(const Cursor& from, size_t bytes, uint64_t readers, int64_t now_ns);
 
   // Readers past their bounds.
@@ -284,6 +286,11 @@ class Delivery {
     return lag_policies_[channel.lag_policy].action == LagAction::kConflate;
   }
   Conflation& ConflationOf(uint32_t channel);
+  // How many readers of the channel do so now.
+  uint32_t Conflating(uint32_t channel) const {
+    if (channel >= conflations_.size() || conflations_[channel] == nullptr) return 0;
+    return static_cast<uint32_t>(conflations_[channel]->readers());
+  }
   void TrimBacklog(uint32_t channel);
   void Conflate(uint32_t index);
   void TellDropped(BlockedReader* reader);

@@ -139,15 +139,17 @@ void Delivery::DropBlocked(uint32_t index, Disconnect reason) {
   events_.OnDropped(connection, reason);
 }
 
-// Of a reader that goes: what it was still to get. As long as its lag, which is bounded.
-void Delivery::CountLost(const Cursor& cursor, Disconnect reason) {
+// What the reader at this place of the log does not get: the frames from one index up to another.
+// As long as its lag, which is bounded.
+void Delivery::CountLost(const Cursor& cursor, uint64_t from, uint64_t end, Loss loss) {
   if (ledger_ == nullptr) return;
-  uint32_t mark = cursor.mark;
   for (const Segment* segment = cursor.segment; segment != nullptr; segment = segment->next) {
-    for (; mark < segment->mark_count; ++mark) {
-      ledger_->AddLost(ledger_->Widen(segment->mark(mark).sequence_low), LossBy(reason), 1);
+    const uint64_t base = segment->base_index;
+    const uint64_t segment_end = std::min(end, base + segment->mark_count);
+    for (uint64_t index = std::max(from, base); index < segment_end; ++index) {
+      const FrameMark& mark = segment->mark(static_cast<uint32_t>(index - base));
+      ledger_->AddLost(ledger_->Widen(mark.sequence_low), loss, 1);
     }
-    mark = 0;
   }
 }
 

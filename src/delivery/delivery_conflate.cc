@@ -42,6 +42,7 @@ void Delivery::Conflate(uint32_t index) {
   left.after = conflation.SequenceAt(first) - 1;
   left.next_index = first;
   conflation.Enter();
+  CountLost(reader.cursor, first, UINT64_MAX, Loss::kConflated);
   log.Detach(reader.cursor);
   reader.cursor = Cursor();
   TrimBacklog(reader.channel);
@@ -109,17 +110,18 @@ void Delivery::ConsumeConflated(BlockedReader* reader, size_t bytes, int64_t now
     left.after = frame.sequence();
     counters.conflated_events.Add(next->index - left.next_index);
     left.next_index = next->index + 1;
+    left.published_ns = frame.published_ns();
+    left.sequence = frame.sequence();
+    left.is_of_table = true;
     if (bytes < frame.bytes().size()) {
       left.has_frame = true;
       left.held = held;
       left.sent = bytes;
-      left.published_ns = frame.published_ns();
       ++held->holders;
       return;
     }
     bytes -= frame.bytes().size();
-    counters_.delivery_ns.Record(now_ns - frame.published_ns(), 1);
-    counters_.deliveries.Add();
+    CountHanded(left, now_ns);
   }
 }
 

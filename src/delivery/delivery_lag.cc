@@ -81,6 +81,7 @@ void Delivery::SkipToNewest(uint32_t index) {
   if (reader.left == nullptr) reader.left = std::make_unique<LeftPlace>();
   if (!log.IsAtFrameStart(reader.cursor)) LeaveFrame(&reader);
   TellSkip(&reader, first_sequence, last_sequence, last_sequence);
+  CountLost(reader.cursor, first, newest, Loss::kSkipped);
   const Cursor left = std::exchange(reader.cursor, log.AttachNewest());
   log.Detach(left);
   reader.aside_at = log.Offset(reader.cursor);
@@ -124,6 +125,9 @@ void Delivery::LeaveFrame(BlockedReader* reader) {
   SLUICE_DCHECK(!left.has_frame && !reader->has_aside());
   left.has_frame = true;
   left.published_ns = log.PublishedNs(reader->cursor);
+  left.sequence = log.SequenceAt(reader->cursor, log.Index(reader->cursor),
+                                 channels_[reader->channel]->appended_sequence());
+  left.is_of_table = false;
   left.held = log.HeldAt(reader->cursor);
   if (left.held != nullptr) {
     ++left.held->holders;
@@ -156,10 +160,22 @@ size_t Delivery::ConsumeFrame(BlockedReader* reader, size_t bytes, int64_t now_n
   const size_t taken = std::min(bytes, rest);
   left.sent += taken;
   if (taken < rest) return taken;
-  counters_.delivery_ns.Record(now_ns - left.published_ns, 1);
-  counters_.deliveries.Add();
+  CountHanded(left, now_ns);
   DropFrame(&left);
   return taken;
+}
+
+void Delivery::CountHanded(const LeftPlace& left, int64_t now_ns) {
+  counters_.delivery_ns.Record(now_ns - left.published_ns, 1);
+  counters_.deliveries.Add();
+  if (ledger_ == nullptr) return;
+  ledger_->AddHanded(left.sequence, 1, now_ns);
+  if (left.is_of_table) ledger_->TakeBackLost(left.sequence, Loss::kConflated);
+}
+
+void Delivery::CountLost(const LeftPlace& left, Disconnect reason) {
+  if (ledger_ == nullptr || left.is_of_table) return;
+  ledger_->AddLost(left.sequence, LossBy(reason), 1);
 }
 
 void Delivery::DropFrame(LeftPlace* left) {

@@ -47,6 +47,8 @@ class LedgerPart {
     if (Entry* entry = Find(sequence)) Add(&entry->replayed, subscribers);
   }
   void AddLost(uint64_t sequence, Loss reason, uint32_t subscribers);
+  // Somebody who was counted as having lost it has it after all.
+  void TakeBackLost(uint64_t sequence, Loss reason) { AddLost(sequence, reason, UINT32_MAX); }
   // The sequence that ends in these bits, of those that are held or to come.
   uint64_t Widen(uint32_t sequence) const {
     return newest_ - static_cast<uint32_t>(static_cast<uint32_t>(newest_) - sequence);

@@ -23,6 +23,8 @@ struct LeftPlace {
   std::string copy;
   size_t sent = 0;
   int64_t published_ns = 0;
+  uint64_t sequence = 0;
+  bool is_of_table = false;  // counted as conflated until it is whole
 
   // It conflates: it has had, or need not have, what is up to this sequence.
   bool is_conflating = false;
