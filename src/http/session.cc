@@ -8,10 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "http/answer_parts.h"
-#include "http/chunked_body.h"
-#include "http/exchange.h"
-#include "http/publish_answer.h"
-#include "http/publish_lines.h"
+#include "http/session_state.h"
 
 namespace sluice::http {
 namespace {
@@ -33,60 +30,6 @@ void Recycle(std::string* buffer) {
 }
 
 }  // namespace
-
-struct Session::State {
-  explicit State(Site& its_site) : site(its_site) {}
-
-  enum class Phase : uint8_t { kHead, kBody, kChunked, kLines, kDeferred };
-
-  // Each takes what it can of `bytes` and returns how much that was; 0 asks for more.
-  size_t Run(std::string_view bytes);
-  size_t StepHead(std::string_view bytes);
-  size_t StepBody(std::string_view bytes);
-  size_t StepChunked(std::string_view bytes);
-  size_t StepLines(std::string_view bytes);
-
-  void BeginBody(const RequestHead& head);
-  void BeginLines(const RequestHead& head);
-  void RunLines();
-  void SetLinesDeadline(uint64_t lines_before, bool was_within_line);
-  void EndLines(const std::optional<Fault>& fault);
-  void EndLinesNow(const std::optional<Fault>& fault);
-  void RetryLines();
-  void RetryDeferred();
-  void GoOn();
-  void MeetEnd();
-  void Reply(std::string_view whole_body);
-  void ReplyFault(const Fault& fault);
-  void Finish(Outcome outcome);
-  void Take(std::string_view bytes);
-  bool drops_body() const { return exchange.fault.has_value() || !IsPublish(exchange.route.kind); }
-  size_t output_bytes() const { return output.size() - output_taken; }
-
-  Site& site;
-  PeerFacts peer;
-  Phase phase = Phase::kHead;
-  Next next = Next::kReceive;
-  bool is_in_request = false;  // its first byte has come, its reply has not been written
-  bool has_ended = false;      // the peer sends nothing more
-  int64_t now_ns = 0;          // of the call under way
-  int64_t deadline_ns = 0;
-
-  HeadScan head_scan;
-  Exchange exchange;
-  uint64_t body_bytes_left = 0;
-  bool is_chunked = false;
-  ChunkedBody chunked;
-  PublishLines lines;
-  bool ends_lines = false;  // once nothing waits any more, with
-  std::optional<Fault> lines_fault;
-  std::unique_ptr<DeferredReply> deferred;  // made by the first publish that asks for an ack
-
-  std::string held;  // received and not yet parsed: an unfinished head, or what waits for Resume
-  std::string body;  // of a request whose body came in pieces
-  std::string output;
-  size_t output_taken = 0;
-};
 
 size_t Session::State::Run(std::string_view bytes) {
   size_t used = 0;
@@ -154,22 +97,6 @@ void Session::State::BeginBody(const RequestHead& head) {
   if (head.is_chunked) chunked.Begin(body_bytes_max);
 }
 
-void Session::State::BeginLines(const RequestHead& head) {
-  // The body may never end: a refusal does not wait for that.
-  if (exchange.fault) return ReplyFault(*exchange.fault);
-  if (head.is_http10) exchange.closes = true;
-  if (head.expects_continue && !head.is_http10) output.append("HTTP/1.1 100 Continue\r\n\r\n");
-  AppendLinesHead(&output, HeadOf(site, exchange, now_ns));
-  site.counters().publish_streams_total.Add();
-  phase = Phase::kLines;
-  is_chunked = head.is_chunked;
-  body_bytes_left = head.content_length;
-  if (is_chunked) chunked.BeginEndless();
-  lines.Begin(!head.is_http10);
-  deadline_ns = now_ns + site.options().idle_timeout_ms * kNsPerMs;
-  if (!is_chunked && body_bytes_left == 0) EndLines(std::nullopt);
-}
-
 size_t Session::State::StepBody(std::string_view bytes) {
   const std::string_view part = bytes.substr(0, body_bytes_left);
   body_bytes_left -= part.size();
@@ -192,88 +119,6 @@ size_t Session::State::StepChunked(std::string_view bytes) {
     Reply(body);
   }
   return used;
-}
-
-size_t Session::State::StepLines(std::string_view bytes) {
-  const bool was_within_line = lines.is_within_line();
-  const uint64_t lines_before = lines.lines();
-  size_t used = 0;
-  if (is_chunked) {
-    used = chunked.Take(bytes, lines.pending());
-  } else {
-    used = std::min<uint64_t>(bytes.size(), body_bytes_left);
-    lines.pending()->append(bytes.substr(0, used));
-    body_bytes_left -= used;
-  }
-  RunLines();
-  SetLinesDeadline(lines_before, was_within_line);
-  return used;
-}
-
-// What is pending is published as far as it goes; then the framing's end, good or bad, is met.
-void Session::State::RunLines() {
-  const bool is_end = is_chunked ? chunked.is_done() : body_bytes_left == 0;
-  switch (lines.Run(site, exchange, now_ns, is_end, &output, output_taken)) {
-    case PublishLines::Progress::kWaits:
-      next = Next::kWaitsForAck;
-      return;
-    case PublishLines::Progress::kNoRoom:
-      next = Next::kWaitsForRoom;
-      return;
-    case PublishLines::Progress::kPaused:
-      next = Next::kPaused;
-      site.counters().pauses_total.Add();
-      return;
-    case PublishLines::Progress::kClosing:
-      exchange.closes = true;
-      return EndLines(Fault(Refusal::kDraining, "this line was not published, nor any after it"));
-    case PublishLines::Progress::kAll:
-      break;
-  }
-  if (is_chunked && chunked.fault()) {
-    exchange.closes = true;
-    EndLines(chunked.fault());
-  } else if (is_end) {
-    EndLines(std::nullopt);
-  }
-}
-
-// A line has the time of a request, from its first byte; between lines the idle time runs.
-void Session::State::SetLinesDeadline(uint64_t lines_before, bool was_within_line) {
-  if (phase != Phase::kLines) return;
-  const Options& options = site.options();
-  if (next == Next::kPaused || !lines.is_within_line()) {
-    deadline_ns = now_ns + options.idle_timeout_ms * kNsPerMs;
-  } else if (!was_within_line || lines.lines() != lines_before) {
-    deadline_ns = now_ns + options.request_timeout_ms * kNsPerMs;
-  }
-}
-
-// Replies that wait come first.
-void Session::State::EndLines(const std::optional<Fault>& fault) {
-  lines.TellWaiting(site, now_ns, &output, output_taken);
-  if (!lines.has_waiting()) return EndLinesNow(fault);
-  if (std::exchange(ends_lines, true)) return;
-  lines_fault = fault;
-  next = Next::kWaitsForAck;
-}
-
-void Session::State::EndLinesNow(const std::optional<Fault>& fault) {
-  ends_lines = false;
-  lines.End(site, fault, &output);
-  Finish(OutcomeOf(exchange));
-}
-
-void Session::State::RetryLines() {
-  lines.TellWaiting(site, now_ns, &output, output_taken);
-  if (ends_lines) {
-    if (lines.has_waiting()) return;
-    next = Next::kReceive;
-    EndLinesNow(lines_fault);
-    if (next == Next::kReceive) Take({});
-  } else if (next == Next::kWaitsForAck) {
-    GoOn();
-  }
 }
 
 void Session::State::Reply(std::string_view whole_body) {
