@@ -94,16 +94,16 @@ TEST_P(GatewayJournalTest, AStartReadsOnlyWhatTheHistoryCanHold) {
   options_.journal_events_max = 64'000;  // spans of 1,000
   Start();
   const std::string first = Publish("/publish/quiet", "0");
-  for (int n = 0; n < 5'000;) {
+  for (uint64_t n = 1; n <= 5'000; ++n) {
     std::string id;
-    if (gateway_->Publish({.data = std::to_string(n), .type = ""}, &id).ok()) ++n;
-    std::this_thread::yield();
+    ASSERT_TRUE(gateway_->Publish({.data = std::to_string(n), .type = ""}, &id).ok());
+    // A group of more would make a larger span.
+    if (n % 500 == 0) Await([&] { return JournalStats()["events_written_total"] == n + 1; });
   }
-  Await([this] { return JournalStats()["events_written_total"] == 5'001u; });
   StopAndStart();
   EXPECT_EQ(JournalStats()["events"], 5'001u);
   EXPECT_EQ(Stats()["history"]["events"], 1'000u);
-  EXPECT_LE(Stats()["history"]["evicted_total"], 1'000u);  // read, and no room
+  EXPECT_LE(Stats()["history"]["evicted_total"], 1'500u);  // read, and no room
   Reader reader(address_, "/stream?topic=quiet", first);
   EXPECT_EQ(reader.Next().type, "sluice.gap");
   const std::string live = Publish("/publish/quiet", "1");
