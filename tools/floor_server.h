@@ -7,6 +7,9 @@
 // `joined` J the server waits until J posts are under way and sends their frames as one: the gain
 // of joining.
 //
+// With topics a stream is of the group that its path ends with, and a post's frame goes to one
+// stream of the group that its path ends with: what a gateway sends where each topic has a reader.
+//
 // Thread: the caller's, until a signal ends the process.
 // Bounds: streams up to the limit of open files; the sweep blocks on a reader that is full.
 // Errors: kUnavailable if the port or io_uring cannot be had.
@@ -22,6 +25,7 @@ struct FloorOptions {
   uint16_t port = 0;
   bool uses_io_uring = false;
   uint32_t joined = 1;
+  bool has_topics = false;  // /stream/TOPIC, /publish/TOPIC
   size_t frame_bytes = 0;  // at least; made up by an `id:` line, as a gateway's frame has one
 };
 
