@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "socket_loop.h"
+#include "topics.h"
 
 namespace sluice::bench {
 namespace {
@@ -37,7 +38,8 @@ class FloorServer {
   void Accept();
   void OnReadable(int fd);
   bool TakeRequest(int fd, std::string* text);
-  void AddStream(int fd);
+  void AddStream(int fd, size_t topic);
+  size_t TopicOf(const std::string& request) const;
   void AddFrame(const char* body, size_t length);
   void Sweep();
   void SweepBySend();
@@ -49,6 +51,10 @@ class FloorServer {
   int epoll_fd_ = -1;
   io_uring ring_{};
   std::vector<int> streams_;
+  // By topic: places in streams_, which are those in the ring's table too. One group without
+  // topics.
+  std::vector<std::vector<uint32_t>> groups_;
+  size_t topic_ = 0;                               // of the frames in hand
   std::unordered_map<int, std::string> requests_;  // of connections that are no stream
   std::vector<int> unanswered_;                    // posts that wait for the sweep
   std::string frames_;
@@ -126,7 +132,7 @@ void FloorServer::OnReadable(int fd) {
   std::string& text = requests_[fd];
   text.append(bytes, static_cast<size_t>(received));
   if (text.starts_with("GET")) {
-    if (text.ends_with("\r\n\r\n")) AddStream(fd);
+    if (text.ends_with("\r\n\r\n")) AddStream(fd, TopicOf(text));
   } else {
     if (TakeRequest(fd, &text) && unanswered_.size() >= options_.joined) Sweep();
   }
@@ -138,13 +144,22 @@ bool FloorServer::TakeRequest(int fd, std::string* text) {
   if (head_end == std::string::npos || length_at > head_end) return false;
   const size_t length = std::strtoul(text->c_str() + length_at + 16, nullptr, 10);
   if (text->size() < head_end + 4 + length) return false;
+  topic_ = TopicOf(*text);
   AddFrame(text->data() + head_end + 4, length);
   text->clear();
   unanswered_.push_back(fd);
   return true;
 }
 
-void FloorServer::AddStream(int fd) {
+// The number behind the path's last slash.
+size_t FloorServer::TopicOf(const std::string& request) const {
+  if (!options_.has_topics) return 0;
+  const size_t path = request.find('/');
+  const size_t last = request.rfind('/', request.find(' ', path));
+  return std::min<size_t>(std::strtoul(request.c_str() + last + 1, nullptr, 10), kTopicsMax);
+}
+
+void FloorServer::AddStream(int fd, size_t topic) {
   ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
   requests_.erase(fd);
   if (options_.uses_io_uring) {
@@ -152,6 +167,8 @@ void FloorServer::AddStream(int fd) {
         io_uring_register_files_update(&ring_, static_cast<unsigned>(streams_.size()), &fd, 1);
     SLUICE_CHECK(result == 1);
   }
+  if (topic >= groups_.size()) groups_.resize(topic + 1);
+  groups_[topic].push_back(static_cast<uint32_t>(streams_.size()));
   streams_.push_back(fd);
   ::send(fd, kStreamHead, sizeof kStreamHead - 1, MSG_NOSIGNAL);
 }
@@ -166,6 +183,7 @@ void FloorServer::AddFrame(const char* body, size_t length) {
 }
 
 void FloorServer::Sweep() {
+  if (topic_ >= groups_.size()) groups_.resize(topic_ + 1);  // nobody reads it
   if (options_.uses_io_uring) {
     SweepByRing();
   } else {
@@ -177,7 +195,8 @@ void FloorServer::Sweep() {
 }
 
 void FloorServer::SweepBySend() {
-  for (const int fd : streams_) {
+  for (const uint32_t place : groups_[topic_]) {
+    const int fd = streams_[place];
     const ssize_t sent = ::send(fd, frames_.data(), frames_.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent != static_cast<ssize_t>(frames_.size())) {
       Finish(fd, sent < 0 ? 0 : static_cast<size_t>(sent));
@@ -186,14 +205,15 @@ void FloorServer::SweepBySend() {
 }
 
 void FloorServer::SweepByRing() {
-  for (size_t begin = 0; begin < streams_.size(); begin += kBatch) {
-    const size_t end = std::min(streams_.size(), begin + kBatch);
+  const std::vector<uint32_t>& group = groups_[topic_];
+  for (size_t begin = 0; begin < group.size(); begin += kBatch) {
+    const size_t end = std::min(group.size(), begin + kBatch);
     for (size_t i = begin; i < end; ++i) {
       io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
-      io_uring_prep_send(sqe, static_cast<int>(i), frames_.data(), frames_.size(),
+      io_uring_prep_send(sqe, static_cast<int>(group[i]), frames_.data(), frames_.size(),
                          MSG_DONTWAIT | MSG_NOSIGNAL);
       sqe->flags |= IOSQE_FIXED_FILE;
-      sqe->user_data = i;
+      sqe->user_data = group[i];
     }
     io_uring_submit_and_wait(&ring_, static_cast<unsigned>(end - begin));
     io_uring_cqe* cqe;

@@ -26,7 +26,7 @@ struct FloorOptions {
   bool uses_io_uring = false;
   uint32_t joined = 1;
   bool has_topics = false;  // /stream/TOPIC, /publish/TOPIC
-  size_t frame_bytes = 0;  // at least; made up by an `id:` line, as a gateway's frame has one
+  size_t frame_bytes = 0;   // at least; made up by an `id:` line, as a gateway's frame has one
 };
 
 Status RunFloorServer(const FloorOptions& options);
