@@ -4,13 +4,11 @@ from speed_parts import Server, median, note, row, spread, table
 
 # Topics to compare. epoll is bounded by the limit of open files.
 COUNTS = {'io_uring': (100, 100_000), 'epoll': (100, 18_000)}
-FILES = 150_000  # of a server with more topics than a usual limit: one ring's table holds them all
 
 
 def one_run(lab, options, name, count):
     bare = name.startswith('floor')
-    with Server(lab, name, extra=['--topics'] if bare else [],
-                files=FILES if count > 18_000 else 0) as server:
+    with Server(lab, name, extra=['--topics'] if bare else []) as server:
         result = server.meter('fanout', '-n', count, '--topics', count,
                               '--rate', options.topics_rate, '--size', options.size,
                               '--duration', options.duration, '--warmup', options.warmup,

@@ -12,8 +12,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -45,13 +47,20 @@ class FloorServer {
   void SweepBySend();
   void SweepByRing();
   void Finish(int fd, size_t sent);
+  Status AddRing();
+  void AddSend(io_uring* ring, uint32_t place, size_t from, int flags);
+  void FinishByRing(io_uring* ring, uint32_t place, size_t sent);
 
   const FloorOptions options_;
   int listener_ = -1;
   int epoll_fd_ = -1;
-  io_uring ring_{};
-  std::vector<int> streams_;
-  // By topic: places in streams_, which are those in the ring's table too. One group without
+  // A ring's table is bounded by the limit of open files, so it takes as many rings as streams
+  // need.
+  const uint32_t streams_a_ring_ = SlotsMax(LoopKind::kIoUring, 1);
+  std::vector<std::unique_ptr<io_uring>> rings_;
+  std::vector<std::pair<uint32_t, int>> short_;  // places of a batch, and what they took
+  std::vector<int> streams_;                     // closed where a ring has them
+  // By topic: places in streams_, which are those in the rings' tables too. One group without
   // topics.
   std::vector<std::vector<uint32_t>> groups_;
   size_t topic_ = 0;                               // of the frames in hand
@@ -80,12 +89,18 @@ Status FloorServer::Start() {
   event.data.fd = listener_;
   ::epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, listener_, &event);
   if (!options_.uses_io_uring) return Status::Ok();
+  return AddRing();
+}
+
+Status FloorServer::AddRing() {
+  auto ring = std::make_unique<io_uring>();
   io_uring_params params{};
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
-  int result = io_uring_queue_init_params(kBatch, &ring_, &params);
+  int result = io_uring_queue_init_params(kBatch, ring.get(), &params);
   if (result == 0) {
-    io_uring_register_ring_fd(&ring_);
-    result = io_uring_register_files_sparse(&ring_, SlotsMax(LoopKind::kIoUring, 1));
+    io_uring_register_ring_fd(ring.get());
+    result = io_uring_register_files_sparse(ring.get(), streams_a_ring_);
+    rings_.push_back(std::move(ring));
   }
   if (result < 0) {
     return Status::Unsupported(std::string("no io_uring for the floor: ") + std::strerror(-result));
@@ -162,15 +177,17 @@ size_t FloorServer::TopicOf(const std::string& request) const {
 void FloorServer::AddStream(int fd, size_t topic) {
   ::epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
   requests_.erase(fd);
-  if (options_.uses_io_uring) {
-    const int result =
-        io_uring_register_files_update(&ring_, static_cast<unsigned>(streams_.size()), &fd, 1);
-    SLUICE_CHECK(result == 1);
-  }
   if (topic >= groups_.size()) groups_.resize(topic + 1);
   groups_[topic].push_back(static_cast<uint32_t>(streams_.size()));
   streams_.push_back(fd);
   ::send(fd, kStreamHead, sizeof kStreamHead - 1, MSG_NOSIGNAL);
+  if (!options_.uses_io_uring) return;
+  const auto place = static_cast<uint32_t>(streams_.size() - 1);
+  if (place / streams_a_ring_ >= rings_.size()) SLUICE_CHECK(AddRing().ok());
+  const int result = io_uring_register_files_update(rings_[place / streams_a_ring_].get(),
+                                                    place % streams_a_ring_, &fd, 1);
+  SLUICE_CHECK(result == 1);
+  ::close(fd);
 }
 
 void FloorServer::AddFrame(const char* body, size_t length) {
@@ -206,32 +223,54 @@ void FloorServer::SweepBySend() {
 
 void FloorServer::SweepByRing() {
   const std::vector<uint32_t>& group = groups_[topic_];
-  for (size_t begin = 0; begin < group.size(); begin += kBatch) {
-    const size_t end = std::min(group.size(), begin + kBatch);
-    for (size_t i = begin; i < end; ++i) {
-      io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
-      io_uring_prep_send(sqe, static_cast<int>(group[i]), frames_.data(), frames_.size(),
-                         MSG_DONTWAIT | MSG_NOSIGNAL);
-      sqe->flags |= IOSQE_FIXED_FILE;
-      sqe->user_data = group[i];
+  for (size_t begin = 0; begin < group.size();) {
+    const uint32_t number = group[begin] / streams_a_ring_;
+    io_uring* const ring = rings_[number].get();
+    size_t end = begin;
+    for (; end < group.size() && end - begin < kBatch; ++end) {
+      if (group[end] / streams_a_ring_ != number) break;
+      AddSend(ring, group[end], 0, MSG_DONTWAIT);
     }
-    io_uring_submit_and_wait(&ring_, static_cast<unsigned>(end - begin));
+    io_uring_submit_and_wait(ring, static_cast<unsigned>(end - begin));
     io_uring_cqe* cqe;
     unsigned head;
     unsigned seen = 0;
-    io_uring_for_each_cqe(&ring_, head, cqe) {
+    io_uring_for_each_cqe(ring, head, cqe) {
       ++seen;
-      if (cqe->res != static_cast<int>(frames_.size())) {
-        Finish(streams_[cqe->user_data], cqe->res < 0 ? 0 : static_cast<size_t>(cqe->res));
-      }
+      if (cqe->res == static_cast<int>(frames_.size())) continue;
+      short_.emplace_back(static_cast<uint32_t>(cqe->user_data), std::max(0, cqe->res));
     }
     SLUICE_CHECK(seen == end - begin);
-    io_uring_cq_advance(&ring_, seen);
+    io_uring_cq_advance(ring, seen);
+    for (const auto& [place, sent] : short_) FinishByRing(ring, place, static_cast<size_t>(sent));
+    short_.clear();
+    begin = end;
   }
+}
+
+void FloorServer::AddSend(io_uring* ring, uint32_t place, size_t from, int flags) {
+  io_uring_sqe* const sqe = io_uring_get_sqe(ring);
+  io_uring_prep_send(sqe, static_cast<int>(place % streams_a_ring_), frames_.data() + from,
+                     frames_.size() - from, flags | MSG_NOSIGNAL);
+  sqe->flags |= IOSQE_FIXED_FILE;
+  sqe->user_data = place;
 }
 
 // A reader that was full is waited for, so that its stream stays whole; one that is gone is
 // skipped.
+void FloorServer::FinishByRing(io_uring* ring, uint32_t place, size_t sent) {
+  while (sent < frames_.size()) {
+    AddSend(ring, place, sent, 0);
+    io_uring_submit_and_wait(ring, 1);
+    io_uring_cqe* cqe = nullptr;
+    SLUICE_CHECK(io_uring_peek_cqe(ring, &cqe) == 0);
+    const int more = cqe->res;
+    io_uring_cqe_seen(ring, cqe);
+    if (more <= 0) return;
+    sent += static_cast<size_t>(more);
+  }
+}
+
 void FloorServer::Finish(int fd, size_t sent) {
   while (sent < frames_.size()) {
     pollfd poll{fd, POLLOUT, 0};

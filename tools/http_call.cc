@@ -25,6 +25,7 @@ Status CallOn(int fd, const Endpoint& peer, std::string_view request, std::strin
   }
   while (!request.empty()) {
     const ssize_t sent = ::send(fd, request.data(), request.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return Failed("cannot send a request");
     request.remove_prefix(static_cast<size_t>(sent));
   }
@@ -33,6 +34,7 @@ Status CallOn(int fd, const Endpoint& peer, std::string_view request, std::strin
   char bytes[16 * 1024];
   while (AnswerEnd(*answer, &status) == 0) {
     const ssize_t received = ::recv(fd, bytes, sizeof bytes, 0);
+    if (received < 0 && errno == EINTR) continue;  // the process was stopped for a while
     if (received < 0) return Failed("a request has no answer");
     if (received == 0) return Status::Unavailable("the server closed without an answer");
     answer->append(bytes, static_cast<size_t>(received));
