@@ -20,8 +20,8 @@ def three(results, *path):
 
 def resume(lab, options):
     """1,000 come back with 10,000 events missed each, while 1,000 others read."""
-    print(f'\n## 1,000 readers come back at once, 10,000 events missed each, beside 1,000 that read '
-          f'{options.resume_rate:g} events a second\n')
+    print('\n## 1,000 readers come back at once, 10,000 events missed each, beside 1,000 that '
+          f'read {options.resume_rate:g} events a second\n')
     table('engine', 'calm p50 / p99 / p99.9 ms', '+-', 'until all have caught up', '+-',
           'p99 over calm', 'p99 more ms', 'allowed', 'server\'s own, calm', 'until then',
           'last caught up s', '+-', 'replayed/s', 'MiB/s', 'server CPU calm', 'until then',

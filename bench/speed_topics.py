@@ -26,7 +26,8 @@ def topics(lab, options):
           'over the bare loop\'s growth', 'aim', 'p50 / p99 ms', 'bare loop',
           'user bytes a reader and topic (PSS)', 'kernel bytes, both ends', 'meter CPU', 'faults')
     for engine in options.engine or COUNTS:
-        names = {f'sluice-{engine}': {}, 'floor-io_uring' if engine == 'io_uring' else 'floor-send': {}}
+        bare = 'floor-io_uring' if engine == 'io_uring' else 'floor-send'
+        names = {f'sluice-{engine}': {}, bare: {}}
         for _ in range(options.runs):
             for count in COUNTS[engine]:
                 for name, series in names.items():

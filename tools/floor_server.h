@@ -11,7 +11,7 @@
 // stream of the group that its path ends with: what a gateway sends where each topic has a reader.
 //
 // Thread: the caller's, until a signal ends the process.
-// Bounds: streams by `send` up to the limit of open files; the sweep blocks on a reader that is full.
+// Bounds: streams by `send` up to the limit of open files; a reader that is full is waited for.
 // Errors: kUnavailable if the port or io_uring cannot be had.
 #pragma once
 
