@@ -141,7 +141,8 @@ class Server:
     def meter(self, command, *arguments, watch=None):
         """One run of the meter's `command` against this server."""
         base = f'http://127.0.0.1:{self.port}'
-        publish = ['--publish', base + '/broadcast'] if command in ('fanout', 'burst') else []
+        publish = (['--publish', base + '/broadcast'] if command in ('fanout', 'burst', 'resume')
+                   else [])
         return self.lab.run_meter([command, '--stream', base + '/stream', *publish, '--quiet',
                                    '--pid', str(self.process.pid), *map(str, arguments)],
                                   watch)

@@ -14,6 +14,7 @@ void AddBurst(CLI::App* app, int* exit_status);
 void AddCompare(CLI::App* app, int* exit_status);
 void AddConnect(CLI::App* app, int* exit_status);
 void AddIdle(CLI::App* app, int* exit_status);
+void AddResume(CLI::App* app, int* exit_status);
 void AddFloor(CLI::App* app, int* exit_status);
 void AddFloorServer(CLI::App* app, int* exit_status);
 

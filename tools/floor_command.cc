@@ -68,10 +68,12 @@ int Floor(const FloorCall& call) {
   bool passed = true;
   for (const FloorMode& mode : kModes) {
     FanoutOptions load = call.load;
-    if (load.rate > 0 && mode.joined > 1) continue;  // nothing to join
+    const bool has_nothing_to_join = load.rate > 0 || load.topics > 0;
+    if (has_nothing_to_join && mode.joined > 1) continue;
     FloorOptions server = call.server;
     server.uses_io_uring = mode.uses_io_uring;
     server.joined = mode.joined;
+    server.has_topics = load.topics > 0;
     if (load.rate <= 0) load.publishers = mode.joined;
     const Child child(server, call.server_cpus);
     SleepFor(200 * kNsPerMs);
@@ -108,6 +110,10 @@ void AddFloor(CLI::App* app, int* exit_status) {
   floor->get_option("--stream")->required(false)->group("");
   floor->get_option("--pid")->group("");
   AddLoadOptions(floor, &call->load, &call->rate);
+  floor
+      ->add_option("--topics", call->load.topics,
+                   "topics, as fanout has them: a frame goes to the readers of one")
+      ->check(CLI::Range(1u, kTopicsMax));
   floor->add_option("--port", call->server.port, "where the bare loop listens, on 127.0.0.1");
   floor->add_option("--server-cpus", call->server_cpus, "processors of the bare loop")
       ->delimiter(',');
@@ -124,6 +130,8 @@ void AddFloorServer(CLI::App* app, int* exit_status) {
   const auto options = std::make_shared<FloorOptions>();
   server->add_option("--port", options->port, "where it listens, on 127.0.0.1")->required();
   server->add_flag("--io-uring", options->uses_io_uring, "registered files, batches of 256");
+  server->add_flag("--topics", options->has_topics,
+                   "a post's frame goes to the streams whose path ends with the same number");
   server->add_option("--joined", options->joined, "posts whose frames are sent as one");
   server->add_option("--frame-bytes", options->frame_bytes, "bytes of a frame, at least");
   server->callback([options, exit_status] { *exit_status = ExitStatus(RunFloorServer(*options)); });

@@ -7,8 +7,11 @@
 // `joined` J the server waits until J posts are under way and sends their frames as one: the gain
 // of joining.
 //
+// With topics a stream is of the group that its path ends with, and a post's frame goes to one
+// stream of the group that its path ends with: what a gateway sends where each topic has a reader.
+//
 // Thread: the caller's, until a signal ends the process.
-// Bounds: streams up to the limit of open files; the sweep blocks on a reader that is full.
+// Bounds: streams by `send` up to the limit of open files; a reader that is full is waited for.
 // Errors: kUnavailable if the port or io_uring cannot be had.
 #pragma once
 
@@ -22,7 +25,8 @@ struct FloorOptions {
   uint16_t port = 0;
   bool uses_io_uring = false;
   uint32_t joined = 1;
-  size_t frame_bytes = 0;  // at least; made up by an `id:` line, as a gateway's frame has one
+  bool has_topics = false;  // /stream/TOPIC, /publish/TOPIC
+  size_t frame_bytes = 0;   // at least; made up by an `id:` line, as a gateway's frame has one
 };
 
 Status RunFloorServer(const FloorOptions& options);

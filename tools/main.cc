@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   sluice::bench::AddCompare(&app, &exit_status);
   sluice::bench::AddConnect(&app, &exit_status);
   sluice::bench::AddIdle(&app, &exit_status);
+  sluice::bench::AddResume(&app, &exit_status);
   sluice::bench::AddFloor(&app, &exit_status);
   sluice::bench::AddFloorServer(&app, &exit_status);
   try {

@@ -3,7 +3,9 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -31,7 +33,8 @@ MeterThread::MeterThread(const RunPlan& plan, const RunControl& control,
       stream_request_(plan.target.stream_request, plan.topics),
       states_(share.subscribers),
       places_(share.subscribers, Place::kOut),
-      begun_ns_(share.subscribers, 0) {
+      begun_ns_(share.subscribers, 0),
+      has_caught_up_(share.subscribers, false) {
   for (uint32_t i = share.subscribers; i-- > 0;) {
     waiting_.push_back(i);
     states_[i].topic = plan.topics.OfReader(is_slow(i) ? share.slow_first + i - share.readers.count
@@ -49,6 +52,9 @@ Status MeterThread::Start() {
     }
   }
   ::prctl(PR_SET_TIMERSLACK, 1'000, 0, 0, 0);
+  // Readers that come back are other hosts' elsewhere: here those that stayed must not wait for the
+  // meter to read a gigabyte. The thread's own niceness; it may always be raised.
+  if (plan_.is_returning) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
   const uint32_t publishers = share_.has_publisher ? plan_.publishers : 0;
   Status status = CreateSocketLoop(plan_.loop_kind, share_.subscribers, &loop_);
   if (!status.ok() || publishers == 0) return status;
@@ -90,11 +96,9 @@ void MeterThread::Run() {
 }
 
 int64_t MeterThread::TurnPublisher(int64_t now_ns) {
-  // The plan stands once the phase says so, and not before.
-  if (phase_ != Phase::kPublish) return publisher_->Turn(now_ns, UINT64_MAX);
   // Readers that come and go miss events, so an average over them says nothing.
-  const bool is_bounded = plan_.ahead_max != 0 && control_.plan.rate <= 0 && disconnected_ == 0 &&
-                          plan_.churn <= 0 && !plan_.has_storm;
+  const bool is_bounded = plan_.ahead_max != 0 && publisher_->is_closed_loop() &&
+                          disconnected_ == 0 && plan_.churn <= 0 && !plan_.has_storm;
   if (!is_bounded) return publisher_->Turn(now_ns, UINT64_MAX);
   const uint64_t behind = control_.events_behind(*publisher_);
   return publisher_->Turn(now_ns, plan_.ahead_max > behind ? plan_.ahead_max - behind : 0);
@@ -102,9 +106,17 @@ int64_t MeterThread::TurnPublisher(int64_t now_ns) {
 
 bool MeterThread::OnPhase(Phase phase) {
   phase_ = phase;
-  if (phase == Phase::kPublish) {
+  if (phase == Phase::kMissed) {
+    if (publisher_ != nullptr) publisher_->Begin(control_.missed);
+  } else if (phase == Phase::kAfter) {
+    checker_.SetLaterWindow({control_.later.begin_ns, control_.later_end_ns});
+  } else if (phase == Phase::kDrain) {
+    const bool ends_now = publisher_ != nullptr && control_.end_ns != INT64_MAX;
+    if (ends_now) publisher_->EndAt(control_.end_ns);
+  } else if (phase == Phase::kPublish) {
     is_joining_over_ = true;
     checker_.SetWindow(control_.window);
+    checker_.SetLaterWindow(control_.later);
     if (publisher_ != nullptr) publisher_->Begin(control_.plan);
   } else if (phase == Phase::kProbe) {
     for (uint32_t slot = share_.readers.count; slot < share_.subscribers; ++slot) {
@@ -203,6 +215,17 @@ void MeterThread::OnReceived(uint32_t slot, std::string_view bytes) {
     last_head_ns_ = now_ns;
     streaming.fetch_add(1, std::memory_order_relaxed);
   }
+  if (plan_.is_returning && !has_caught_up_[slot]) NoteCaughtUp(slot, now_ns);
+}
+
+// It has all that it missed, and an event that was published since it came back.
+void MeterThread::NoteCaughtUp(uint32_t slot, int64_t now_ns) {
+  if (checker_.NewestDueNs(states_[slot]) < begun_ns_[slot]) return;
+  has_caught_up_[slot] = true;
+  catch_up_.Record(now_ns - begun_ns_[slot]);
+  // Relaxed: `deliveries` may be a turn old beside it, and nothing else is derived from it.
+  last_caught_up_ns.store(now_ns, std::memory_order_relaxed);
+  caught_up.fetch_add(1, std::memory_order_relaxed);
 }
 
 void MeterThread::OnSent(uint32_t slot, int) {

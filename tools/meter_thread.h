@@ -24,7 +24,9 @@ namespace sluice::bench {
 
 enum class Phase : int {
   kConnect,  // subscribers join
+  kMissed,   // events that others, who join later, will have missed: RunControl::missed
   kPublish,  // events are published, from RunControl::plan on
+  kAfter,    // goes on, but the later window is over
   kDrain,    // what was accepted still arrives
   kProbe,    // stopped readers read on, to see which were cut off
   kStop,
@@ -35,12 +37,13 @@ struct RunPlan {
   LoopKind loop_kind = LoopKind::kIoUring;
   size_t payload_bytes = 0;
   uint32_t publishers = 0;
-  double churn = 0;          // reconnects a second, of the whole run
-  bool has_storm = false;    // all reconnect at once, in the middle of the window
-  uint32_t subscribers = 0;  // of all threads, the stopped ones not counted
-  uint32_t slow = 0;         // subscribers that stop reading
-  uint32_t ahead_max = 0;    // events that readers may be behind before the publisher waits
-  Topics topics;             // one, unless it has many
+  double churn = 0;           // reconnects a second, of the whole run
+  bool is_returning = false;  // they missed events: told is when each has caught up
+  bool has_storm = false;     // all reconnect at once, in the middle of the window
+  uint32_t subscribers = 0;   // of all threads, the stopped ones not counted
+  uint32_t slow = 0;          // subscribers that stop reading
+  uint32_t ahead_max = 0;     // events that readers may be behind before the publisher waits
+  Topics topics;              // one, unless it has many
   uint32_t threads = 1;
   double join_stall_s = 15;     // without one more subscriber joined: given up
   uint32_t connecting_max = 0;  // connections being made at a time, a thread; 0: ChooseLoop's
@@ -53,9 +56,14 @@ struct RunControl {
   // thread furthest behind lack of what the publisher posted, on average. The publisher's thread.
   std::vector<ReaderRange> audiences;
   std::function<uint64_t(const Publisher&)> events_behind;
+  // Constant once the phase is kMissed.
+  Publisher::Plan missed;
   // Constant once the phase is kPublish.
   Publisher::Plan plan;
   Window window;
+  Window later;
+  int64_t later_end_ns = INT64_MAX;  // constant once the phase is kAfter
+  int64_t end_ns = INT64_MAX;        // constant once the phase is kDrain: of a plan that had no end
 };
 
 class MeterThread : SocketHandler {
@@ -84,7 +92,9 @@ class MeterThread : SocketHandler {
   std::atomic<uint64_t> posted_events{0};
   std::atomic<uint64_t> p99_ns{0};
   std::atomic<uint64_t> problems{0};
-  std::atomic<uint32_t> cut_off{0};  // slow readers whose stream was found ended
+  std::atomic<uint32_t> cut_off{0};    // slow readers whose stream was found ended
+  std::atomic<uint32_t> caught_up{0};  // of readers that came back
+  std::atomic<int64_t> last_caught_up_ns{0};
   std::atomic<bool> publisher_is_connected{false};
   std::atomic<bool> publisher_is_done{false};
   std::atomic<bool> has_failed{false};  // the loop itself cannot work; see problem
@@ -101,6 +111,7 @@ class MeterThread : SocketHandler {
   const Publisher* publisher() const { return publisher_.get(); }
   const std::string& problem() const { return problem_; }
   const Histogram& first_byte() const { return first_byte_; }  // connect begun to the head read
+  const Histogram& catch_up() const { return catch_up_; }      // connect begun to caught up
   uint64_t disconnected() const { return disconnected_; }
   uint64_t reconnected() const { return reconnected_; }
   uint64_t connect_failures() const { return connect_failures_; }
@@ -130,6 +141,7 @@ class MeterThread : SocketHandler {
   int64_t Churn(int64_t now_ns);
   int64_t TurnPublisher(int64_t now_ns);
   void MakeRoom();
+  void NoteCaughtUp(uint32_t slot, int64_t now_ns);
   void Publish(int64_t now_ns);
   bool is_slow(uint32_t slot) const { return slot >= share_.readers.count; }
   std::string_view RequestOf(uint32_t slot);
@@ -157,7 +169,9 @@ class MeterThread : SocketHandler {
   uint64_t churned_ = 0;
   bool has_stormed_ = false;
   int64_t p99_due_ns_ = 0;
+  std::vector<bool> has_caught_up_;
   Histogram first_byte_;
+  Histogram catch_up_;
   uint64_t disconnected_ = 0;
   uint64_t reconnected_ = 0;
   uint64_t connect_failures_ = 0;

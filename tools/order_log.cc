@@ -53,6 +53,20 @@ uint64_t OrderLog::OutOfOrder() const {
   return deliveries;
 }
 
+uint64_t OrderLog::OutOfOrderIn(const OrderLog& other) const {
+  uint64_t events = 0;
+  for (uint32_t topic = 0; topic < first_.size(); ++topic) {
+    uint32_t last = 0;
+    for (uint32_t i = other.After(topic, kNoEvent); i != kNoEvent; i = other[i].next) {
+      const uint32_t place = Find(other[i].publisher, other[i].number);
+      if (place == kNoEvent) continue;
+      if (place < last) ++events;
+      last = std::max(last, place);
+    }
+  }
+  return events;
+}
+
 void OrderLog::Evict() {
   const uint32_t end = EvictedEnd();
   for (uint32_t i = segments_.front().first; i < end; ++i) events_[i].bytes = nullptr;

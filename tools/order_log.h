@@ -35,6 +35,7 @@ struct Event {
   uint32_t next = kNoEvent;  // the place of its topic's next event
   uint16_t publisher = 0;
   bool is_measured = false;  // due within the measured window
+  bool is_later = false;     // due within the window after that
 };
 
 class OrderLog {
@@ -57,6 +58,9 @@ class OrderLog {
   // Deliveries of events that came behind one of the same topic that their connection published
   // later.
   uint64_t OutOfOrder() const;
+
+  // How many events stand in `other` behind one that stands behind them here; by topic.
+  uint64_t OutOfOrderIn(const OrderLog& other) const;
 
   bool is_over() const { return bytes_ > bytes_max_ && segments_.size() > 1; }
   // The place of the first event whose bytes the next Evict leaves alone.

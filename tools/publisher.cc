@@ -91,6 +91,8 @@ Status Publisher::Open() {
 void Publisher::Begin(const Plan& plan) {
   plan_ = plan;
   is_begun_ = true;
+  is_over_ = false;
+  next_event_ = 0;
 }
 
 uint64_t Publisher::asked_measured() const {
@@ -132,15 +134,17 @@ int64_t Publisher::Turn(int64_t now_ns, uint64_t events_max) {
   }
   if (!is_begun_ || is_over_) return wake_ns;
   if (plan_.rate <= 0) {
-    if (now_ns >= plan_.end_ns) {
+    if (now_ns >= plan_.end_ns || next_event_ >= plan_.events_max) {
       is_over_ = true;
       return wake_ns;
     }
     if (now_ns < plan_.begin_ns) return std::min(wake_ns, plan_.begin_ns);
+    events_max = std::min(events_max, plan_.events_max - next_event_);
     for (; !free_.empty() && events_max > 0; --events_max) {
       const uint32_t index = free_.back();
       free_.pop_back();
       Post(index, now_ns, now_ns);
+      ++next_event_;
     }
     // Held back by the readers: their bytes wake the loop, unless another thread's it is.
     if (!free_.empty()) wake_ns = std::min(wake_ns, now_ns + kHeldBackNs);

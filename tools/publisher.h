@@ -51,6 +51,7 @@ class Publisher : public SocketHandler {
     double rate = 0;  // events a second; 0 is closed loop
     int64_t begin_ns = 0;
     int64_t end_ns = 0;  // no event is due from here on
+    uint64_t events_max = UINT64_MAX;
     int64_t window_begin_ns = 0;
     int64_t window_end_ns = 0;
   };
@@ -61,7 +62,11 @@ class Publisher : public SocketHandler {
 
   Status Open();
   bool is_connected() const { return connected_ == posters_.size(); }
+  // May be called again once the last plan is done.
   void Begin(const Plan& plan);
+  // Ends a plan that had no end: plan and window end there, in the past.
+  void EndAt(int64_t end_ns) { plan_.end_ns = plan_.window_end_ns = end_ns; }
+  bool is_closed_loop() const { return is_begun_ && plan_.rate <= 0; }
   // Posts what is due; at full speed no more than `events_max`. Returns when it wants to be called
   // again.
   int64_t Turn(int64_t now_ns, uint64_t events_max);

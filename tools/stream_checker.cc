@@ -222,7 +222,7 @@ bool StreamChecker::FeedBody(StreamState* state, std::string_view bytes, int64_t
   const uint64_t arrived = counts_.deliveries - before;
   if (arrived > 0) {
     counts_.joined_blocks += arrived - 1;
-    if (now_ns >= window_.begin_ns && now_ns < window_.end_ns) {
+    if (window_.Has(now_ns)) {
       counts_.deliveries_measured += arrived;
       const size_t slot = static_cast<size_t>((now_ns - window_.begin_ns) / kSlotNs);
       if (slot >= timeline_.size()) timeline_.resize(slot + 1, 0);
@@ -306,7 +306,8 @@ void StreamChecker::OnBlock(StreamState* state, std::string_view block, int64_t 
   uint32_t place = log_.Find(head.publisher, head.number);
   if (place == kNoEvent) {
     place = log_.Append(head, topic, block);
-    log_[place].is_measured = head.due_ns >= window_.begin_ns && head.due_ns < window_.end_ns;
+    log_[place].is_measured = window_.Has(head.due_ns);
+    log_[place].is_later = later_.Has(head.due_ns);
   }
   OnArrival(state, place, now_ns);
 }
@@ -339,6 +340,7 @@ void StreamChecker::OnDelivery(StreamState* state, Event* event, int64_t now_ns)
   ++counts_.deliveries;
   counts_.bytes += event->length;
   if (event->is_measured) latency_.Record(now_ns - event->due_ns);
+  if (event->is_later) latency_later_.Record(now_ns - event->due_ns);
 }
 
 }  // namespace sluice::bench

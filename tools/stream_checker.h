@@ -84,6 +84,7 @@ struct StreamState {
 struct Window {
   int64_t begin_ns = INT64_MAX;
   int64_t end_ns = INT64_MAX;
+  bool Has(int64_t at_ns) const { return at_ns >= begin_ns && at_ns < end_ns; }
 };
 
 class StreamChecker {
@@ -100,6 +101,8 @@ class StreamChecker {
   StreamChecker(const PayloadFormat& format, size_t log_bytes_max, const Topics& topics = Topics());
 
   void SetWindow(const Window& window) { window_ = window; }
+  // A second window, of which only the latency is told.
+  void SetLaterWindow(const Window& window) { later_ = window; }
   // A subscriber begins its stream (again): what it knew is forgotten, what it did wrong is kept.
   void Begin(StreamState* state, bool begins_anywhere);
   bool Feed(StreamState* state, std::string_view bytes, int64_t now_ns);
@@ -113,6 +116,11 @@ class StreamChecker {
   const OrderLog& log() const { return log_; }
   const Counts& counts() const { return counts_; }
   const Histogram& latency() const { return latency_; }
+  const Histogram& latency_later() const { return latency_later_; }
+  // When the furthest event that the subscriber had was due; INT64_MIN before its first.
+  int64_t NewestDueNs(const StreamState& state) const {
+    return state.last == kNoEvent ? INT64_MIN : log_[state.last].due_ns;
+  }
   const std::vector<uint64_t>& timeline() const { return timeline_; }
   const std::string& problem() const { return problem_; }  // of the last Feed that returned false
   // True when a segment is to be evicted: StepOut for every subscriber, then log().Evict().
@@ -138,8 +146,10 @@ class StreamChecker {
   const Topics topics_;
   OrderLog log_;
   Window window_;
+  Window later_;
   Counts counts_;
   Histogram latency_;
+  Histogram latency_later_;
   std::vector<uint64_t> timeline_;  // deliveries by slot from window_.begin_ns
   std::string data_;                // of the block in hand
   std::string problem_;

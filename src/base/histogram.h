@@ -57,6 +57,17 @@ class HistogramSum {
     }
   }
   uint64_t total() const { return total_; }
+  // Calls with (largest value, count) of 16 buckets for each power of two, those without records
+  // left out: the difference of two moments is the histogram of the time between them.
+  template <typename Call>
+  void ForEachBucket(Call&& call) const {
+    constexpr uint32_t kJoined = 1u << (Histogram::kMantissaBits - 4);
+    for (uint32_t i = 0; i < Histogram::kBuckets; i += kJoined) {
+      uint64_t count = 0;
+      for (uint32_t j = 0; j < kJoined; ++j) count += counts_[i + j];
+      if (count != 0) call(Histogram::BucketMax(i + kJoined - 1), count);
+    }
+  }
   // The value that `part` (0 to 1) of the records do not exceed; 0 if there are none.
   uint64_t Percentile(double part) const {
     const double wanted = part * static_cast<double>(total_);

@@ -38,6 +38,13 @@ Json Percentiles(const HistogramSum& sum) {
   json["p99"] = Microseconds(sum.Percentile(0.99));
   json["p999"] = Microseconds(sum.Percentile(0.999));
   json["max"] = Microseconds(sum.Percentile(1.0));
+  // Each is [largest value, count]. What is above is since the start; two moments' buckets tell
+  // what was between them.
+  Json buckets = Json::array();
+  sum.ForEachBucket([&buckets](uint64_t max_ns, uint64_t count) {
+    buckets.push_back(Json::array({Microseconds(max_ns), count}));
+  });
+  json["buckets"] = std::move(buckets);
   return json;
 }
 

@@ -87,6 +87,7 @@ void FaultyServer::OnReadable(int fd) {
   const size_t head_end = text.find("\r\n\r\n");
   if (head_end == std::string::npos) return;
   if (text.starts_with("GET")) {
+    const std::string head = text;
     const char* const encoding =
         options_.is_chunked ? "Transfer-Encoding: chunked\r\n" : "Connection: close\r\n";
     SendAll(fd, std::string("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n") + encoding +
@@ -97,6 +98,7 @@ void FaultyServer::OnReadable(int fd) {
     Write(fd, std::string(options_.has_bom ? "\xef\xbb\xbf" : "") +
                   ":ok\nretry: 2000\nevent: sluice.open\ndata: {\"id\":\"1-0\"}\n\n");
     if (options_.is_talkative) Write(fd, "data: welcome\n\n");
+    if (options_.has_history) Replay(fd, head);
     return;
   }
   const size_t length =
@@ -111,8 +113,31 @@ void FaultyServer::OnReadable(int fd) {
     Answer(fd, "503 Service Unavailable", "");
     return;
   }
-  Answer(fd, "200 OK", "ok");
+  Answer(fd, "200 OK", "{\"data\":{\"id\":\"" + std::to_string(events_) + "\"}}");
   OnEvent(topic, body);
+}
+
+void FaultyServer::Replay(int fd, const std::string& request) {
+  constexpr char kHeader[] = "Last-Event-ID: ";
+  const size_t at = request.find(kHeader);
+  if (at == std::string::npos) return;
+  const uint64_t after = std::strtoul(request.c_str() + at + sizeof kHeader - 1, nullptr, 10);
+  for (auto event = history_.upper_bound(after); event != history_.end(); ++event) {
+    if (options_.hits_replays && IsWrong(event->first) && !held_.contains(fd)) {
+      Mistreat(fd, event->second);
+      continue;
+    }
+    Write(fd, event->second);
+    if (held_.contains(fd)) {
+      Write(fd, held_[fd]);
+      held_.erase(fd);
+      ++injected_;
+    }
+  }
+}
+
+bool FaultyServer::IsWrong(uint64_t event) const {
+  return options_.fault != Fault::kNone && event % options_.every == 0;
 }
 
 void FaultyServer::Answer(int fd, const std::string& status, const std::string& body) {
@@ -132,7 +157,8 @@ void FaultyServer::OnEvent(const std::string& topic, const std::string& body) {
   }
   if (options_.is_talkative) frame += "event: price\nunknown: field\nnothing\n";
   frame += "id: " + std::to_string(events_) + "\n" + (events_ % 7 == 0 ? ":\n\n" : "\n");
-  const bool is_wrong = options_.fault != Fault::kNone && events_ % options_.every == 0;
+  if (topic.empty()) history_[events_] = frame;
+  const bool is_wrong = !options_.hits_replays && IsWrong(events_);
   if (is_wrong && options_.fault == Fault::kDelay && injected_ == 0) {
     ++injected_;
     pollfd stop{stop_fd_, POLLIN, 0};

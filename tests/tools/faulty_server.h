@@ -3,6 +3,8 @@
 // Every `every`-th event is mistreated, for the newest subscriber of its topic or for all.
 // Everything else it does right, so what the meter reports must be exactly what the server counted.
 //
+// A reader that comes with a Last-Event-ID, without a topic, gets what came after that event.
+//
 // /stream/TOPIC and /publish/TOPIC are of that topic, /stream and /broadcast of the one without
 // name.
 //
@@ -31,6 +33,8 @@ struct FaultyOptions {
   bool has_bom = false;
   bool is_talkative = false;      // comments, keep-alives, fields and events of its own
   bool closes_publishes = false;  // a connection a publish
+  bool has_history = true;        // who comes with a Last-Event-ID gets what followed that
+  bool hits_replays = false;      // events are mistreated in replays only, for each reader
 };
 
 class FaultyServer {
@@ -52,6 +56,8 @@ class FaultyServer {
   void Accept();
   void OnReadable(int fd);
   void OnEvent(const std::string& topic, const std::string& body);
+  bool IsWrong(uint64_t event) const;
+  void Replay(int fd, const std::string& request);
   void Write(int fd, const std::string& text);
   void Answer(int fd, const std::string& status, const std::string& body);
   void Mistreat(int fd, const std::string& frame);
@@ -65,6 +71,7 @@ class FaultyServer {
   std::map<int, std::string> topics_;  // by stream
   std::map<int, std::string> held_;    // kReorder: the frame that comes one too late
   uint64_t events_ = 0;
+  std::map<uint64_t, std::string> history_;  // frames without a topic, by id
   std::atomic<uint64_t> injected_{0};
   std::atomic<uint64_t> due_{0};
   std::thread thread_;
