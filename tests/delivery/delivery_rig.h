@@ -34,9 +34,9 @@ class DeliveryRig : private ReaderEvents {
 
   explicit DeliveryRig(const DeliveryLimits& limits, uint64_t seed = 1,
                        const SimulatedFaults& faults = {}, uint32_t connections_max = 4096,
-                       const ReplaySource& source = {})
+                       const ReplaySource& source = {}, LedgerPart* ledger = nullptr)
       : engine_({.connections_max = connections_max}, seed, faults),
-        delivery_(limits, engine_, counters_, *this, source) {
+        delivery_(limits, engine_, counters_, *this, source, ledger) {
     EXPECT_TRUE(engine_.Listen(0, 0).ok());
   }
 

@@ -10,6 +10,7 @@
 
 #include <deque>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "delivery/delivery_rig.h"
@@ -32,7 +33,7 @@ class Simulation {
   Simulation(uint64_t seed, bool with_faults)
       : random_(seed),
         rig_(Limits(), seed, with_faults ? Faults(seed) : SimulatedFaults{}, 4096,
-             {.epoch = &kEpoch}) {}
+             {.epoch = &kEpoch}, &ledger_) {}
 
   void Run(int steps) {
     for (int step = 0; step < steps && !testing::Test::HasFatalFailure(); ++step) Step();
@@ -73,6 +74,21 @@ class Simulation {
     }
   }
 
+  // Each event: whoever it was matched with has it or has lost it, and nobody is counted twice.
+  void CheckAccounts() {
+    uint64_t handed = 0;
+    for (uint64_t sequence = 1; sequence <= rig_.newest(); ++sequence) {
+      LedgerPart::Account account;
+      ASSERT_EQ(ledger_.Read(sequence, &account), LedgerPart::Look::kFound);
+      const uint64_t lost = std::accumulate(account.lost.begin(), account.lost.end(), uint64_t{0});
+      ASSERT_EQ(account.matched, account.handed + lost) << "event " << sequence;
+      handed += account.handed;
+      lost_skipped += account.lost[static_cast<size_t>(Loss::kSkipped)];
+      lost_conflated += account.lost[static_cast<size_t>(Loss::kConflated)];
+    }
+    EXPECT_EQ(handed, rig_.counters().deliveries.value());
+  }
+
   // All end with a goodbye, after a whole event.
   void EndAndCheck() {
     // Some while they are behind.
@@ -90,6 +106,7 @@ class Simulation {
     }
     EXPECT_EQ(rig_.delivery().readers(), 0u);
     EXPECT_EQ(rig_.delivery().channels(), 0u);
+    CheckAccounts();
     EXPECT_EQ(rig_.counters().blocked_readers.value(), 0u);
     for (size_t i = 0; i < rig_.peers(); ++i) {
       if (!rig_.peer(i).is_ended || rig_.peer(i).is_gone) continue;
@@ -105,6 +122,8 @@ class Simulation {
   uint64_t gaps = 0;
   uint64_t skipped = 0;  // by events that came after
   uint64_t replaced = 0;
+  uint64_t lost_skipped = 0;
+  uint64_t lost_conflated = 0;
 
  private:
   struct Model {
@@ -361,6 +380,7 @@ class Simulation {
   }
 
   std::mt19937_64 random_;
+  LedgerPart ledger_{1 << 16};
   DeliveryRig rig_;
   std::deque<Frame*> ring_;
   std::vector<Published> published_;
@@ -384,6 +404,8 @@ void RunSeeds(uint64_t first, uint64_t last, bool with_faults) {
     sums["gaps"] += simulation.gaps;
     sums["skipped"] += simulation.skipped;
     sums["replaced"] += simulation.replaced;
+    sums["lost_skipped"] += simulation.lost_skipped;
+    sums["lost_conflated"] += simulation.lost_conflated;
     sums["conflations"] += simulation.lag(1).conflations.value();
     sums["skips"] += simulation.lag(0).skips.value();
     sums["stopped"] += simulation.lag(0).disconnects.value();
