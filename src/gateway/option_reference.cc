@@ -21,7 +21,8 @@ constexpr Section kSections[] = {
     {"publish", "Publishing", "Who may publish, and read /stats."},
     {"topics", "Topics", "What one subscription asks for, and where one event goes."},
     {"ledger", "Accounts",
-     "Of how many events `GET /deliveries/ID` tells what became of them, to whom `/stats` is told."},
+     "Of how many events `GET /deliveries/ID` tells what became of them; who may ask is as for "
+     "`/stats`."},
     {"event", "Events", "The bound of one event."},
     {"stream", "Streams", "What a stream opens with, and when it ends."},
     {"lag", "Lag of one reader",

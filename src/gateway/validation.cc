@@ -132,7 +132,8 @@ Status ValidatePaths(const Options& o) {
         return Broken(name + ": \"" + path +
                       "\" is no path; write one that begins with / and has no ?, # or blank");
       }
-      if (path.starts_with("/publish/") || path.starts_with("/deliveries/") || !seen.insert(path).second) {
+      if (path.starts_with("/publish/") || path.starts_with("/deliveries/") ||
+          !seen.insert(path).second) {
         return Broken(name + ": \"" + path + "\" is taken already; name each path once");
       }
     }
