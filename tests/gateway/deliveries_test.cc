@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "engine/engine.h"
+#include "gateway/offered_engine.h"
 #include "gateway/test_client.h"
 #include "sluice/gateway.h"
 
@@ -19,12 +20,7 @@ using test::TestClient;
 class DeliveriesTest : public testing::TestWithParam<EngineChoice> {
  protected:
   void SetUp() override {
-    for (const EngineOffer& offer : ProbeEngines()) {
-      if (offer.kind == EngineKind::kIoUring && !offer.is_available &&
-          GetParam() == EngineChoice::kIoUring) {
-        GTEST_SKIP() << offer.reason;
-      }
-    }
+    if (const auto why = test::WhyNotOffered(GetParam())) GTEST_SKIP() << *why;
     options_.listen = {"127.0.0.1:0"};
     options_.admin_listen = {"127.0.0.1:0"};
     options_.shards = 2;

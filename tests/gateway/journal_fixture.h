@@ -11,29 +11,14 @@
 #include <thread>
 #include <vector>
 
+#include "base/scratch_folder.h"
 #include "engine/engine.h"
 #include "gateway/host_facts.h"
+#include "gateway/offered_engine.h"
 #include "gateway/running_gateway.h"
 #include "gateway/test_client.h"
 
 namespace sluice::test {
-
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = std::filesystem::temp_directory_path() / "sluice-gateway-XXXXXX";
-    EXPECT_NE(mkdtemp(name.data()), nullptr);
-    path_ = name;
-  }
-  ~ScratchFolder() {
-    std::error_code error;
-    std::filesystem::remove_all(path_, error);
-  }
-  std::string path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // An event as a reader got it.
 struct Received {
@@ -76,12 +61,7 @@ class Reader {
 class GatewayJournalTest : public testing::TestWithParam<EngineChoice> {
  protected:
   void SetUp() override {
-    for (const EngineOffer& offer : ProbeEngines()) {
-      if (offer.kind == EngineKind::kIoUring && !offer.is_available &&
-          GetParam() == EngineChoice::kIoUring) {
-        GTEST_SKIP() << offer.reason;
-      }
-    }
+    if (const auto why = test::WhyNotOffered(GetParam())) GTEST_SKIP() << *why;
     options_.listen = {"127.0.0.1:0"};
     options_.shards = 2;
     options_.engine = GetParam();

@@ -15,11 +15,14 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/scratch_folder.h"
 #include "event/frame.h"
 #include "journal/journal.h"
 #include "journal/simulated_store.h"
 
 namespace sluice {
+
+using test::ScratchFolder;
 
 struct FrameRelease {
   void operator()(Frame* frame) const { frame->Release(); }
@@ -46,23 +49,6 @@ inline OwnedFrame MakeFrame(uint64_t sequence, uint64_t epoch = 0xabc) {
 inline std::string WireOf(uint64_t sequence, uint64_t epoch = 0xabc) {
   return "data: " + DataOf(sequence) + "\nid: " + Epoch(epoch).Id(sequence) + "\n\n";
 }
-
-class ScratchFolder {
- public:
-  ScratchFolder() {
-    std::string name = std::filesystem::temp_directory_path() / "sluice-journal-XXXXXX";
-    EXPECT_NE(mkdtemp(name.data()), nullptr);
-    path_ = name;
-  }
-  ~ScratchFolder() {
-    std::error_code error;
-    std::filesystem::remove_all(path_, error);
-  }
-  std::string path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // A record as it was read, its views copied.
 struct ReadBack {
