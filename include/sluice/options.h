@@ -180,6 +180,8 @@ struct Options {
   uint32_t sweep_appends_max = 2'048;
   // sweep.replay_bytes_max: bytes of the history sent in a turn to readers that have come back.
   uint64_t replay_bytes_max = 1024 * 1024;
+  // sweep.replay_share: percent of the time for such readers, while others get live events.
+  uint32_t replay_share = 25;
   // sweep.engine_events_max: events taken from the engine in a turn.
   uint32_t engine_events_max = 256;
 

@@ -143,6 +143,7 @@ bool Delivery::Append(Frame* frame) {
   SLUICE_DCHECK(event_.held == nullptr);
   counters_.events.Add();
   newest_ = frame->sequence();
+  newest_published_ns_ = frame->published_ns();
   if (ledger_ != nullptr) ledger_->Begin(newest_, frame->published_ns());
   if (!replays_.unowed.empty()) OweLate(newest_);
   appended_bytes_ += frame->bytes().size();

@@ -61,6 +61,8 @@ struct DeliveryLimits {
   // Of one Sweep to all replaying readers, and of the chunks that are kept, and that waiting ones
   // have of their own.
   uint64_t replay_bytes_max = 1 << 20;
+  // Of the shard's time for replaying readers while others are sent live events, in percent.
+  uint32_t replay_share = 100;
   uint64_t replay_held_bytes_max = 16 << 20;
   // What happens to a reader past the lag bounds above, and where the topics have bounds and an
   // action of their own.
@@ -126,7 +128,11 @@ class Delivery {
   bool Sweep(int64_t now_ns);
   bool HasWork() const {
     return !ready_.empty() || !queue_.empty() || !heartbeats_.empty() || event_.held != nullptr ||
-           replays_.HasWork();
+           (replays_.HasWork() && replays_resume_ns_ == 0);
+  }
+  // When there will be work though nothing happens.
+  int64_t work_due_ns() const {
+    return replays_.HasWork() && replays_resume_ns_ != 0 ? replays_resume_ns_ : INT64_MAX;
   }
   // Gives up the blocked readers that are past a bound. Cheap to call every turn.
   void CheckLag(int64_t now_ns);
@@ -222,6 +228,7 @@ class Delivery {
 
   // Replaying readers.
   void SendReplays(int64_t now_ns);
+  void PauseReplays(int64_t begun_ns);
   uint32_t SendReplayBatch(int64_t* bytes_left, uint32_t sends_left, int64_t now_ns);
   void GatherReplays(int64_t* bytes_left, uint32_t sends_left);
   bool GatherReplay(uint32_t index, int64_t* bytes_left);
@@ -347,7 +354,9 @@ class Delivery {
   Fifo<ConnectionId> heartbeats_;
   const Epoch* const epoch_;
   uint64_t newest_;  // the sequence of the newest event taken from the ring
+  int64_t newest_published_ns_ = INT64_MIN / 2;
   Replays replays_;
+  int64_t replays_resume_ns_ = 0;  // 0: they are not paused
   LedgerPart* const ledger_;  // null: no accounts are kept
   Owed owed_;
   uint64_t lag_checked_bytes_ = 0;

@@ -173,6 +173,7 @@ void Delivery::EndReplay(uint32_t index, std::string_view goodbye, Disconnect re
 // In batches, until the turn's share of bytes or sends is used up. Who took all it was offered goes
 // on at once: so readers come to the tail one after the other, and not all of them late.
 void Delivery::SendReplays(int64_t now_ns) {
+  const int64_t begun_ns = engine_.Now();
   TakeAheadReplays();
   // Below 0 when the last one was offered more than was left.
   auto bytes_left = static_cast<int64_t>(limits_.replay_bytes_max);
@@ -182,6 +183,19 @@ void Delivery::SendReplays(int64_t now_ns) {
   while (replays_.HasWork() && bytes_left > 0 && sends_left != 0) {
     sends_left -= SendReplayBatch(&bytes_left, sends_left, now_ns);
   }
+  PauseReplays(begun_ns);
+}
+
+// Beside a live stream they leave the rest of the time free: not only for this shard's next event,
+// also for the kernel and the peers, which have to work through all that is sent.
+void Delivery::PauseReplays(int64_t begun_ns) {
+  constexpr int64_t kLiveNs = kNsPerSecond;  // so long after an event more are expected
+  if (limits_.replay_share >= 100 || !replays_.HasWork() || readers_ == replays_.count) return;
+  const int64_t now_ns = engine_.Now();
+  if (now_ns - newest_published_ns_ > kLiveNs) return;
+  const int64_t rest_ns =
+      (now_ns - begun_ns) * (100 - limits_.replay_share) / std::max(1u, limits_.replay_share);
+  if (rest_ns > 0) replays_resume_ns_ = now_ns + rest_ns;
 }
 
 // Those that the shard has come up with since.

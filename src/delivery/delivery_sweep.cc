@@ -14,7 +14,9 @@ bool Delivery::Sweep(int64_t now_ns) {
   if (!ready_.empty()) SendReady(now_ns);
   if (!heartbeats_.empty()) SendHeartbeats(now_ns);
   if (!queue_.empty()) SendRound(now_ns);
-  if (replays_.HasWork() || !replays_.ahead.empty()) SendReplays(now_ns);
+  if (now_ns >= replays_resume_ns_) replays_resume_ns_ = 0;
+  const bool has_replays = replays_.HasWork() || !replays_.ahead.empty();
+  if (has_replays && replays_resume_ns_ == 0) SendReplays(now_ns);
   return HasWork();
 }
 

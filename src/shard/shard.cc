@@ -35,6 +35,7 @@ DeliveryLimits LimitsOf(const Options& options) {
       .send_bytes_max = options.sweep_send_bytes_max,
       .heartbeat_ns = options.heartbeat_ms * kNsPerMs,
       .replay_bytes_max = options.replay_bytes_max,
+      .replay_share = options.replay_share,
       .replay_held_bytes_max = options.history_cache_bytes_max,
       .lag_action = ParseLagAction(options.lag_policy).value(),
       .lag_policies = LagPoliciesOf(options),
@@ -165,7 +166,7 @@ int64_t Shard::WaitUntil() {
     if (connections_.HasAnsweredAcks()) return 0;
   }
   counters_.sleeps.Add();
-  int64_t until_ns = connections_.next_timer_ns();
+  int64_t until_ns = std::min(connections_.next_timer_ns(), delivery_.work_due_ns());
   const int64_t now_ns = engine_->Now();
   // Nobody tells that the journal has given no answer for long.
   if (connections_.acks().awaits_journal()) until_ns = std::min(until_ns, now_ns + kJournalLookNs);
