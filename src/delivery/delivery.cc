@@ -188,8 +188,9 @@ void Delivery::AppendTo(uint32_t number) {
   // Gone since it was matched, or matched by several of its patterns.
   if (channel == nullptr || channel->appended_sequence() == event_.sequence) return;
   channel->set_appended_sequence(event_.sequence);
+  const uint32_t replaying =
+      owed_.empty() ? 0 : owed_.Append(number, *event_.held->frame, ledger_);
   if (ledger_ != nullptr) {
-    const uint32_t replaying = owed_.empty() ? 0 : owed_.Append(number, event_.sequence, *ledger_);
     ledger_->AddMatched(event_.sequence, static_cast<uint32_t>(channel->readers()) + replaying);
     if (const uint32_t conflating = Conflating(number); conflating != 0) {
       ledger_->AddLost(event_.sequence, Loss::kConflated, conflating);
@@ -264,7 +265,7 @@ bool Delivery::Detach(ConnectionId connection, Disconnect reason) {
   const Place place = PlaceOf(connection);
   if (!place.is_reader()) return false;
   if (place.is_replaying()) {
-    CountLost(replays_.readers[place.index()], reason);
+    CountLost(&replays_.readers[place.index()], reason);
     FreeReplay(place.index());
     places_[connection.slot] = {};
     counters_.subscribers.Set(--readers_);

@@ -239,13 +239,25 @@ class Delivery {
   void EndReplay(uint32_t index, std::string_view goodbye, Disconnect reason);
   void Owe(uint32_t index);
   void OweLate(uint64_t sequence);
+  void OweFrom(ReplayingReader* reader, uint64_t joined);
   void CountReplayed(ReplayingReader* reader, uint32_t first_mark);
-  void CountPassed(const ReplayingReader& reader, const Chunk& chunk, uint64_t after,
-                   uint64_t through);
+  void CountReplayed(ReplayingReader* reader, uint64_t sequence, uint64_t bytes);
+  void CountPassed(ReplayingReader* reader, const Chunk& chunk, uint64_t after, uint64_t through);
   void CountRest(ReplayingReader* reader);
-  void CountLost(const ReplayingReader& reader, Disconnect reason);
+  void CountLost(ReplayingReader* reader, Disconnect reason);
   void OnReplayWritable(uint32_t index);
+
+  // Those past their bounds.
   void CheckReplays(int64_t now_ns);
+  void LetGo(ReplayingReader* reader);
+  int64_t StopAgeNs(const ReplayingReader& reader) const;
+  bool IsPastBound(const ReplayingReader& reader, int64_t now_ns) const;
+  void LeavePlace(ReplayingReader* reader);
+  void SkipToNewest(ReplayingReader* reader);
+  void EnterTable(ReplayingReader* reader);
+  void GoOnInTable(uint32_t index);
+  void LeaveTable(uint32_t channel);
+  void GiveUpReplay(uint32_t index, Disconnect reason);
 
   void SendReady(int64_t now_ns);
   size_t GatherReady(size_t left, int64_t now_ns);
