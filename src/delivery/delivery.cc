@@ -121,7 +121,10 @@ void Delivery::RemoveEmptied() {
   for (const uint32_t number : emptied_) {
     Channel& channel = *channels_[number];
     channel.is_emptied = false;
-    if (channel.readers() != 0 || owed_.Has(number)) continue;  // somebody came, or will
+    if (channel.readers() != 0 || owed_.Has(number)) {  // somebody came, or will
+      channel.RestIfIdle();
+      continue;
+    }
     channel.FinishRounds(&fanout_, engine_.Now());
     if (channel.is_stalled) std::erase(stalled_, number);
     RemoveChannel(number);

@@ -147,17 +147,21 @@ void History::ReadNewest(Reading& reading, uint64_t after, uint64_t through, Chu
 size_t History::ReadValues(std::span<const ValueRef> values, Chunk* chunk) const {
   *chunk = Chunk();
   size_t done = 0;
-  for (const ValueRef& ref : values) {
+  while (done < values.size()) {
+    const ValueRef& ref = values[done];
     const Value& value = values_[ref.value];
-    if (value.sequence == ref.sequence) {
-      const std::string_view bytes =
-          value.taken_over ? value.bytes() : stores_[value.store]->Find(value.ordinal).bytes();
-      if (!Fits(*chunk, bytes.size())) break;
-      chunk->bytes.append(bytes);
-      chunk->marks.push_back(
-          {static_cast<uint32_t>(chunk->bytes.size()), value.sequence, value.published_ns});
+    if (value.sequence != ref.sequence) {
+      ++done;
+      continue;
     }
-    ++done;
+    const std::string_view bytes =
+        value.taken_over ? value.bytes() : stores_[value.store]->Find(value.ordinal).bytes();
+    if (!Fits(*chunk, bytes.size())) break;
+    chunk->bytes.append(bytes);
+    chunk->marks.push_back(
+        {static_cast<uint32_t>(chunk->bytes.size()), value.sequence, value.published_ns});
+    // It comes once, of however many topics it is the value.
+    while (done < values.size() && values[done].sequence == value.sequence) ++done;
   }
   chunk->is_complete = done == values.size();
   return done;
