@@ -122,6 +122,7 @@ void Delivery::RemoveEmptied() {
     Channel& channel = *channels_[number];
     channel.is_emptied = false;
     if (channel.readers() != 0 || owed_.Has(number)) {  // somebody came, or will
+      if (Conflates(channel)) TrimBacklog(number);
       channel.RestIfIdle();
       continue;
     }
