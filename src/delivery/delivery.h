@@ -126,7 +126,7 @@ class Delivery {
   bool Sweep(int64_t now_ns);
   bool HasWork() const {
     return !ready_.empty() || !queue_.empty() || !heartbeats_.empty() || event_.held != nullptr ||
-           replays_.HasWork();
+           replays_.HasWork() || !making_.empty();
   }
   // Gives up the blocked readers that are past a bound. Cheap to call every turn.
   void CheckLag(int64_t now_ns);
@@ -303,6 +303,8 @@ class Delivery {
     if (channel >= conflations_.size() || conflations_[channel] == nullptr) return 0;
     return static_cast<uint32_t>(conflations_[channel]->readers());
   }
+  void EnterTable(uint32_t channel);
+  void MakeTables();
   void TrimBacklog(uint32_t channel);
   void Conflate(uint32_t index);
   void TellDropped(BlockedReader* reader);
@@ -333,6 +335,7 @@ class Delivery {
   std::vector<uint32_t> numbers_left_;  // while an event is half appended
   size_t channel_count_ = 0;
   std::vector<std::unique_ptr<Conflation>> conflations_;  // the same; where there is a need
+  Fifo<uint32_t> making_;  // channels whose tables are not whole, and some that have none any more
   HashIndex by_text_;
   TopicIndex topics_;
   uint32_t topicless_ = kNone;   // the channel of events without topics

@@ -195,7 +195,7 @@ void Delivery::SkipToNewest(ReplayingReader* reader) {
 void Delivery::EnterTable(ReplayingReader* reader) {
   Channel& channel = *channels_[reader->channel];
   channel.CountBlocked(1);
-  ConflationOf(reader->channel).Enter();
+  EnterTable(reader->channel);
   reader->table_after = newest_;
   reader->table_index = channel.log().tail_index();
   reader->table_owed = owed_.TotalOf(reader->channel).events - reader->had_events;

@@ -165,7 +165,8 @@ class Simulation {
         .heartbeat_ns = kNsPerSecond,
         .replay_bytes_max = 1 + Below(Below(2) == 0 ? 2000 : 100'000),
         .replay_held_bytes_max = 1 + Below(Below(2) == 0 ? 4000 : 1'000'000),
-        .lag_policies = {Policy("s/**", LagAction::kSkip), Policy("c/**", LagAction::kConflate)}};
+        .lag_policies = {Policy("s/**", LagAction::kSkip), Policy("c/**", LagAction::kConflate)},
+        .conflation = {.make_events_max = 1 + Below(Below(2) == 0 ? 4 : 1000)}};
   }
   static SimulatedFaults Faults(uint64_t seed) {
     return {.short_write = 100,
