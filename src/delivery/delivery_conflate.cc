@@ -80,6 +80,8 @@ void Delivery::TellDropped(BlockedReader* reader) {
       next == nullptr ? dropped : std::min(dropped, next->held->frame->sequence() - 1);
   TellSkip(reader, left.after + 1, dropped, resume);
   left.told = dropped;
+  // Nothing of the table stands before that: if more is dropped, the next gap begins behind it.
+  left.after = std::max(left.after, resume);
 }
 
 uint32_t Delivery::GatherConflated(const BlockedReader& reader, iovec* iovecs,

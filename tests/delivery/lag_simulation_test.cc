@@ -110,6 +110,7 @@ class Simulation {
       Turn();
       ReadAll();
     }
+    Turn();
     EXPECT_EQ(rig_.delivery().readers(), 0u);
     EXPECT_EQ(rig_.delivery().channels(), 0u);
     CheckAccounts();
@@ -435,6 +436,7 @@ class Simulation {
     ASSERT_LE(last, published_.size()) << block;
     ASSERT_EQ(SequenceAfter(block, "\"after\":\""), first - 1) << block;
     ASSERT_GE(id, model.next) << block;
+    ASSERT_GT(first, model.next) << block;
     const auto& peer = rig_.peer(number);
     // Else what stands between may be replaced.
     if (model.action != LagAction::kConflate && !HasValues(number)) {
