@@ -167,11 +167,14 @@ bool Delivery::GatherReplay(uint32_t index, int64_t* bytes_left) {
     replays_.free.push_back(index);
     return false;
   }
+  // To leave its place, and to read what is the newest, takes time by the events that are passed.
+  const bool has_passed_many = reader.is_behind || reader.is_conflating;
   if (!PrepareReplay(index)) {
     // A reading without a result took its time too.
-    *bytes_left -= History::kChunkBytes / 4;
+    *bytes_left -= has_passed_many ? History::kChunkBytes : History::kChunkBytes / 4;
     return false;
   }
+  if (has_passed_many) *bytes_left -= History::kChunkBytes / 4;
   iovec* const iovecs = batch_.Space();
   uint32_t count = 0;
   size_t bytes = 0;

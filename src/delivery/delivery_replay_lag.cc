@@ -67,12 +67,18 @@ void Delivery::CountPassed(ReplayingReader* reader, const Chunk& chunk, uint64_t
                            uint64_t through) {
   after = std::max(after, reader->joined);
   if (!reader->is_owed || reader->is_values || chunk.evicted <= after) return;
+  const Owed::Total& total = owed_.TotalOf(reader->channel);
   owed_.ForEach(reader->channel, after, through, [&](uint64_t sequence) {
     const auto at = std::lower_bound(
         chunk.marks.begin(), chunk.marks.end(), sequence,
         [](const ChunkMark& mark, uint64_t wanted) { return mark.sequence < wanted; });
     if (at != chunk.marks.end() && at->sequence == sequence) return;
     ledger_->AddLost(sequence, Loss::kEvicted, 1);
+    // Of how many bytes it was nobody knows any more.
+    if (total.events > reader->had_events && total.bytes > reader->had_bytes) {
+      const uint64_t events = total.events - reader->had_events;
+      reader->had_bytes += (total.bytes - reader->had_bytes) / events;
+    }
     ++reader->had_events;
   });
 }

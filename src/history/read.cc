@@ -10,6 +10,9 @@ namespace {
 
 using Walk = MatchWalk<true>;
 
+// With something to send, no more are looked at: it is read again from where the socket stops.
+constexpr uint32_t kNewestLooks = 2048;
+
 // A store's part of a reading, with the sequence of its next event.
 struct Part {
   Walk walk;
@@ -137,7 +140,8 @@ void History::ReadNewest(Reading& reading, uint64_t after, uint64_t through, Chu
     // It has been looked at, so that each call goes on by one at least.
     chunk->last = place.sequence();
     looks.Use(1);
-    if (looks.are_used_up()) break;
+    const bool has_enough = !chunk->marks.empty() && looks.left + kNewestLooks <= Looks::kMax;
+    if (has_enough || looks.are_used_up()) break;
     least->walk.Next();
     least->LookAtHead();
   }
