@@ -192,8 +192,7 @@ void Delivery::AppendTo(uint32_t number) {
   // Gone since it was matched, or matched by several of its patterns.
   if (channel == nullptr || channel->appended_sequence() == event_.sequence) return;
   channel->set_appended_sequence(event_.sequence);
-  const uint32_t replaying =
-      owed_.empty() ? 0 : owed_.Append(number, *event_.held->frame, ledger_);
+  const uint32_t replaying = owed_.empty() ? 0 : owed_.Append(number, *event_.held->frame, ledger_);
   if (ledger_ != nullptr) {
     ledger_->AddMatched(event_.sequence, static_cast<uint32_t>(channel->readers()) + replaying);
     if (const uint32_t conflating = Conflating(number); conflating != 0) {

@@ -119,9 +119,9 @@ void History::ReadNewest(Reading& reading, uint64_t after, uint64_t through, Chu
   Looks looks;
   std::vector<Part> parts = PartsOf(stores_, reading, after, through, &looks);
   while (true) {
-    const auto least = std::min_element(parts.begin(), parts.end(), [](const Part& a, const Part& b) {
-      return a.sequence < b.sequence;
-    });
+    const auto least =
+        std::min_element(parts.begin(), parts.end(),
+                         [](const Part& a, const Part& b) { return a.sequence < b.sequence; });
     if (least->sequence == UINT64_MAX) {
       chunk->last = std::max(after, through);
       break;

@@ -139,9 +139,9 @@ class Simulation {
   struct Model {
     LagAction action = LagAction::kDisconnect;
     bool is_open = false;
-    size_t next = 0;         // index of published_: those before it have been accounted for
+    size_t next = 0;  // index of published_: those before it have been accounted for
     std::vector<std::pair<uint64_t, uint64_t>> gaps;  // sequences that may be missing
-    std::string rest;  // received and not yet a whole event
+    std::string rest;                                 // received and not yet a whole event
     size_t reads_max = SIZE_MAX;
   };
 
@@ -370,10 +370,9 @@ class Simulation {
     Model& model = models_[number];
     for (size_t i = model.next; i < to; ++i) {
       if (!Wants(number, i)) continue;
-      const bool is_told =
-          std::any_of(model.gaps.begin(), model.gaps.end(), [&](const auto& gap) {
-            return i + 1 >= gap.first && i + 1 <= gap.second;
-          });
+      const bool is_told = std::any_of(model.gaps.begin(), model.gaps.end(), [&](const auto& gap) {
+        return i + 1 >= gap.first && i + 1 <= gap.second;
+      });
       if (is_told) {
         ++skipped;
       } else {

@@ -1,7 +1,7 @@
-// Goal: over shards, connections that break and ids that bring readers back, each reader gets exactly
-// what the lag policy of its topics allows: all of it, or all but what a gap names and a newer event
-// follows, or all but what newer events of its topics and key took the place of; and always all
-// that was there when it came. Tables and accounts come to rest with the readers.
+// Goal: over shards, connections that break and ids that bring readers back, each reader gets
+// exactly what the lag policy of its topics allows: all of it, or all but what a gap names and a
+// newer event follows, or all but what newer events of its topics and key took the place of; and
+// always all that was there when it came. Tables and accounts come to rest with the readers.
 // Method: see replay_simulation.h; bounds so tiny that most readers pass them. A failure prints the
 // seed that repeats it. SLUICE_SHARD_SEEDS: how many more than what is run always.
 #include <cstdlib>

@@ -33,9 +33,7 @@ class NoReports : public http::Reports {
 class ReplaySimulation {
  public:
   ReplaySimulation(uint64_t seed, bool with_faults, bool with_policies = false)
-      : random_(seed),
-        has_resets_(with_faults && seed % 2 == 0),
-        has_policies_(with_policies) {
+      : random_(seed), has_resets_(with_faults && seed % 2 == 0), has_policies_(with_policies) {
     options_.ring_events_max = 1u << (2 + Below(7));
     options_.segment_bytes = 4096;
     options_.frame_bytes_max = 16 * 1024;
@@ -222,7 +220,7 @@ class ReplaySimulation {
     bool awaits = false;
   };
 
-  uint64_t Sum(Counter LagCounters::* counter) const {
+  uint64_t Sum(Counter LagCounters::*counter) const {
     uint64_t sum = 0;
     for (const auto& shard : shards_) {
       for (const LagCounters& lag : shard->counters().delivery.lag) sum += (lag.*counter).value();
@@ -299,7 +297,8 @@ class ReplaySimulation {
   }
 
   void DrawPolicies() {
-    for (const auto& [topics, action] : {std::pair{"a/**", "conflate"}, std::pair{"d/**", "skip"}}) {
+    for (const auto& [topics, action] :
+         {std::pair{"a/**", "conflate"}, std::pair{"d/**", "skip"}}) {
       options_.lag_policies.push_back({.topics = topics,
                                        .policy = action,
                                        .events_max = 3 + Below(30),
@@ -312,9 +311,8 @@ class ReplaySimulation {
   LagAction ActionOf(const std::vector<std::string>& patterns) const {
     if (!has_policies_ || patterns.empty()) return LagAction::kDisconnect;
     const auto all_in = [&](std::string_view topics) {
-      return std::all_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-        return TopicCovers(topics, pattern);
-      });
+      return std::all_of(patterns.begin(), patterns.end(),
+                         [&](const std::string& pattern) { return TopicCovers(topics, pattern); });
     };
     if (all_in("a/**")) return LagAction::kConflate;
     return all_in("d/**") ? LagAction::kSkip : LagAction::kDisconnect;

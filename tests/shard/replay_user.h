@@ -52,10 +52,9 @@ inline bool IsReplaced(const Truth& truth, uint64_t sequence, bool by_topic) {
   const Truth::Event& event = truth.events[sequence - 1];
   if (event.key.empty()) return false;
   const auto is_newer = [&](auto&& is_of) {
-    return std::any_of(truth.events.begin() + static_cast<ptrdiff_t>(sequence), truth.events.end(),
-                       [&](const Truth::Event& other) {
-                         return other.key == event.key && is_of(other.topics);
-                       });
+    return std::any_of(
+        truth.events.begin() + static_cast<ptrdiff_t>(sequence), truth.events.end(),
+        [&](const Truth::Event& other) { return other.key == event.key && is_of(other.topics); });
   };
   if (is_newer([&](const auto& topics) { return topics == event.topics; })) return true;
   return by_topic &&
@@ -243,9 +242,9 @@ class User {
       const bool is_conflated = action_ == LagAction::kConflate && at > came_at_ &&
                                 IsReplaced(truth_, at, asks_for_history_);
       if (is_conflated) ++conflated_;
-      ASSERT_TRUE(is_conflated)
-          << "event " << at << " is missing after " << place_ << ", before " << before
-          << ", it came at " << came_at_ << ": " << subscription_.text() << trace_;
+      ASSERT_TRUE(is_conflated) << "event " << at << " is missing after " << place_ << ", before "
+                                << before << ", it came at " << came_at_ << ": "
+                                << subscription_.text() << trace_;
     }
   }
 
