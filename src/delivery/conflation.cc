@@ -138,10 +138,16 @@ void Conflation::Append(HeldFrame* held, uint64_t index) {
   SLUICE_DCHECK(index == first_index_ + backlog_.size() - backlog_begin_);
   ++held->holders;
   backlog_.push_back(held);
-  if (table_ != nullptr) table_->Add({held, index});
+  // By two, so that it comes to its end however fast events come.
+  if (is_making_) {
+    Make(2);
+  } else if (table_ != nullptr) {
+    table_->Add({held, index});
+  }
 }
 
 void Conflation::Trim(uint64_t index) {
+  if (is_making_) index = std::min(index, made_);
   for (; first_index_ < index && backlog_begin_ < backlog_.size(); ++backlog_begin_) {
     memory_.Release(backlog_[backlog_begin_]);
     ++first_index_;
@@ -168,14 +174,26 @@ void Conflation::Enter() {
   counters_.conflating.Add();
   if (readers_++ != 0) return;
   table_ = std::make_unique<ConflationTable>(memory_, limits_, counters_);
-  for (size_t i = backlog_begin_; i < backlog_.size(); ++i) {
-    table_->Add({backlog_[i], first_index_ + i - backlog_begin_});
+  is_making_ = true;
+  made_ = first_index_;
+  Make();
+}
+
+bool Conflation::Make(size_t events_max) {
+  if (!is_making_) return true;
+  size_t at = backlog_begin_ + (made_ - first_index_);
+  for (; at < backlog_.size() && events_max != 0; --events_max) {
+    table_->Add({backlog_[at++], made_++});
   }
+  is_making_ = at < backlog_.size();
+  return !is_making_;
 }
 
 void Conflation::Leave() {
   counters_.conflating.Subtract();
-  if (--readers_ == 0) table_.reset();
+  if (--readers_ != 0) return;
+  table_.reset();
+  is_making_ = false;
 }
 
 }  // namespace sluice

@@ -6,7 +6,9 @@
 // reader conflates, and all of those share it: it begins with the backlog, and each event after it
 // takes the place of the older one of the same topics and key. It is in sequence order: a reader's
 // place in it is the last sequence that it had, so whoever is cut off at any moment and goes on
-// after its last id has missed no newest value. An event without a key is a value of its own.
+// after its last id has missed no newest value. An event without a key is a value of its own. A
+// table of a long backlog is made over several turns; until it is whole nobody reads from it, for
+// the newer events of its values may still be to come.
 //
 // Thread: its shard's.
 // Owner:  one holder of each frame; what Next returns is valid until the next Append or Leave.
@@ -28,6 +30,7 @@ namespace sluice {
 struct ConflationLimits {
   uint64_t events_max = 65'536;
   uint64_t bytes_max = 16 << 20;
+  size_t make_events_max = 2048;  // what the making of a table takes at once
 };
 
 struct ConflatedEvent {
@@ -82,7 +85,10 @@ class Conflation {
  public:
   Conflation(LogMemory& memory, const ConflationLimits& limits, LagCounters& counters)
       : memory_(memory), limits_(limits), counters_(counters) {}
-  ~Conflation() { Trim(UINT64_MAX); }
+  ~Conflation() {
+    is_making_ = false;
+    Trim(UINT64_MAX);
+  }
   Conflation(const Conflation&) = delete;
   Conflation& operator=(const Conflation&) = delete;
 
@@ -97,10 +103,15 @@ class Conflation {
   void Enter();
   void Leave();
   size_t readers() const { return readers_; }
-  // Only with readers.
+  // Goes on with the making of the table; true once it is whole.
+  bool Make() { return Make(limits_.make_events_max); }
+  bool is_whole() const { return !is_making_; }
+  // Only with readers, to be read from only when it is whole.
   const ConflationTable& table() const { return *table_; }
 
  private:
+  bool Make(size_t events_max);
+
   LogMemory& memory_;
   const ConflationLimits limits_;
   LagCounters& counters_;
@@ -109,6 +120,8 @@ class Conflation {
   uint64_t first_index_ = 0;  // of backlog_[backlog_begin_]
   size_t readers_ = 0;
   std::unique_ptr<ConflationTable> table_;
+  bool is_making_ = false;
+  uint64_t made_ = 0;  // while it is made: the index of the next event to be put into it
 };
 
 }  // namespace sluice

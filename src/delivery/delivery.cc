@@ -121,7 +121,11 @@ void Delivery::RemoveEmptied() {
   for (const uint32_t number : emptied_) {
     Channel& channel = *channels_[number];
     channel.is_emptied = false;
-    if (channel.readers() != 0 || owed_.Has(number)) continue;  // somebody came, or will
+    if (channel.readers() != 0 || owed_.Has(number)) {  // somebody came, or will
+      if (Conflates(channel)) TrimBacklog(number);
+      channel.RestIfIdle();
+      continue;
+    }
     channel.FinishRounds(&fanout_, engine_.Now());
     if (channel.is_stalled) std::erase(stalled_, number);
     RemoveChannel(number);
@@ -189,8 +193,8 @@ void Delivery::AppendTo(uint32_t number) {
   // Gone since it was matched, or matched by several of its patterns.
   if (channel == nullptr || channel->appended_sequence() == event_.sequence) return;
   channel->set_appended_sequence(event_.sequence);
+  const uint32_t replaying = owed_.empty() ? 0 : owed_.Append(number, *event_.held->frame, ledger_);
   if (ledger_ != nullptr) {
-    const uint32_t replaying = owed_.empty() ? 0 : owed_.Append(number, event_.sequence, *ledger_);
     ledger_->AddMatched(event_.sequence, static_cast<uint32_t>(channel->readers()) + replaying);
     if (const uint32_t conflating = Conflating(number); conflating != 0) {
       ledger_->AddLost(event_.sequence, Loss::kConflated, conflating);
@@ -265,7 +269,7 @@ bool Delivery::Detach(ConnectionId connection, Disconnect reason) {
   const Place place = PlaceOf(connection);
   if (!place.is_reader()) return false;
   if (place.is_replaying()) {
-    CountLost(replays_.readers[place.index()], reason);
+    CountLost(&replays_.readers[place.index()], reason);
     FreeReplay(place.index());
     places_[connection.slot] = {};
     counters_.subscribers.Set(--readers_);

@@ -128,7 +128,7 @@ class Delivery {
   bool Sweep(int64_t now_ns);
   bool HasWork() const {
     return !ready_.empty() || !queue_.empty() || !heartbeats_.empty() || event_.held != nullptr ||
-           (replays_.HasWork() && replays_resume_ns_ == 0);
+           (replays_.HasWork() && replays_resume_ns_ == 0) || !making_.empty();
   }
   // When there will be work though nothing happens.
   int64_t work_due_ns() const {
@@ -246,13 +246,25 @@ class Delivery {
   void EndReplay(uint32_t index, std::string_view goodbye, Disconnect reason);
   void Owe(uint32_t index);
   void OweLate(uint64_t sequence);
+  void OweFrom(ReplayingReader* reader, uint64_t joined);
   void CountReplayed(ReplayingReader* reader, uint32_t first_mark);
-  void CountPassed(const ReplayingReader& reader, const Chunk& chunk, uint64_t after,
-                   uint64_t through);
+  void CountReplayed(ReplayingReader* reader, uint64_t sequence, uint64_t bytes);
+  void CountPassed(ReplayingReader* reader, const Chunk& chunk, uint64_t after, uint64_t through);
   void CountRest(ReplayingReader* reader);
-  void CountLost(const ReplayingReader& reader, Disconnect reason);
+  void CountLost(ReplayingReader* reader, Disconnect reason);
   void OnReplayWritable(uint32_t index);
+
+  // Those past their bounds.
   void CheckReplays(int64_t now_ns);
+  void LetGo(ReplayingReader* reader);
+  int64_t StopAgeNs(const ReplayingReader& reader) const;
+  bool IsPastBound(const ReplayingReader& reader, int64_t now_ns) const;
+  void LeavePlace(ReplayingReader* reader);
+  void SkipToNewest(ReplayingReader* reader);
+  void EnterTable(ReplayingReader* reader);
+  void GoOnInTable(uint32_t index);
+  void LeaveTable(uint32_t channel);
+  void GiveUpReplay(uint32_t index, Disconnect reason);
 
   void SendReady(int64_t now_ns);
   size_t GatherReady(size_t left, int64_t now_ns);
@@ -298,6 +310,8 @@ class Delivery {
     if (channel >= conflations_.size() || conflations_[channel] == nullptr) return 0;
     return static_cast<uint32_t>(conflations_[channel]->readers());
   }
+  void EnterTable(uint32_t channel);
+  void MakeTables();
   void TrimBacklog(uint32_t channel);
   void Conflate(uint32_t index);
   void TellDropped(BlockedReader* reader);
@@ -328,6 +342,7 @@ class Delivery {
   std::vector<uint32_t> numbers_left_;  // while an event is half appended
   size_t channel_count_ = 0;
   std::vector<std::unique_ptr<Conflation>> conflations_;  // the same; where there is a need
+  Fifo<uint32_t> making_;  // channels whose tables are not whole, and some that have none any more
   HashIndex by_text_;
   TopicIndex topics_;
   uint32_t topicless_ = kNone;   // the channel of events without topics

@@ -210,15 +210,28 @@ bool Delivery::CutFurthestBehind() {
     const uint64_t bytes = HeldBy(blocked_[i]);
     if (bytes != 0) lagging_.push_back({bytes, i});
   }
+  // Of replaying readers, those that conflate hold their channel's table.
+  for (uint32_t i = 0; replays_.count != 0 && i < replays_.readers.size(); ++i) {
+    const ReplayingReader& reader = replays_.readers[i];
+    if (!reader.is_conflating) continue;
+    lagging_.push_back({conflations_[reader.channel]->table().bytes(), i | kReplayBit});
+  }
   std::sort(lagging_.begin(), lagging_.end(), std::greater<>());
   for (const auto& [bytes, index] : lagging_) {
     if (memory_.bytes_held() < enough) break;
-    FallBehind(index, Disconnect::kLogBudget);
+    if ((index & kReplayBit) == 0) FallBehind(index, Disconnect::kLogBudget);
   }
   // That was not enough, if most of them only left their places: what these hold goes too.
   const bool is_full = memory_.bytes_held() >= limits_.log_bytes_max;
   for (const auto& [bytes, index] : lagging_) {
     if (!is_full || memory_.bytes_held() < enough) break;
+    if ((index & kReplayBit) != 0) {
+      const uint32_t replaying = index & ~kReplayBit;
+      if (replays_.readers[replaying].is_conflating) {
+        GiveUpReplay(replaying, Disconnect::kLogBudget);
+      }
+      continue;
+    }
     if (!blocked_[index].is_used || HeldBy(blocked_[index]) == 0) continue;
     GiveUp(index, Disconnect::kLogBudget);
   }

@@ -28,6 +28,24 @@ void Delivery::TrimBacklog(uint32_t channel) {
   conflation.Trim(is_read ? of.log().head()->base_index : of.log().tail_index());
 }
 
+// One more of the channel's readers conflates.
+void Delivery::EnterTable(uint32_t channel) {
+  Conflation& conflation = ConflationOf(channel);
+  const bool is_first = conflation.readers() == 0;
+  conflation.Enter();
+  if (is_first && !conflation.is_whole()) making_.Push(channel);
+}
+
+// A share of one table a turn.
+void Delivery::MakeTables() {
+  const uint32_t channel = making_.front();
+  Conflation* const conflation = conflations_[channel].get();
+  // Its readers may have gone, or the channel; another's has the number then, or has none.
+  if (conflation != nullptr && !conflation->Make()) return;
+  making_.Pop();
+  if (conflation != nullptr) TrimBacklog(channel);
+}
+
 void Delivery::Conflate(uint32_t index) {
   BlockedReader& reader = blocked_[index];
   if (reader.is_conflating()) return;
@@ -41,7 +59,7 @@ void Delivery::Conflate(uint32_t index) {
   left.is_conflating = true;
   left.after = conflation.SequenceAt(first) - 1;
   left.next_index = first;
-  conflation.Enter();
+  EnterTable(reader.channel);
   CountLost(reader.cursor, first, UINT64_MAX, Loss::kConflated);
   log.Detach(reader.cursor);
   reader.cursor = Cursor();
@@ -52,6 +70,7 @@ void Delivery::Conflate(uint32_t index) {
 void Delivery::TellDropped(BlockedReader* reader) {
   LeftPlace& left = *reader->left;
   if (reader->has_frame() || reader->has_aside() || reader->is_ending) return;
+  if (!conflations_[reader->channel]->is_whole()) return;
   const ConflationTable& table = conflations_[reader->channel]->table();
   const uint64_t dropped = table.dropped();
   if (dropped <= std::max(left.after, left.told)) return;
@@ -61,6 +80,8 @@ void Delivery::TellDropped(BlockedReader* reader) {
       next == nullptr ? dropped : std::min(dropped, next->held->frame->sequence() - 1);
   TellSkip(reader, left.after + 1, dropped, resume);
   left.told = dropped;
+  // Nothing of the table stands before that: if more is dropped, the next gap begins behind it.
+  left.after = std::max(left.after, resume);
 }
 
 uint32_t Delivery::GatherConflated(const BlockedReader& reader, iovec* iovecs,
@@ -70,7 +91,7 @@ uint32_t Delivery::GatherConflated(const BlockedReader& reader, iovec* iovecs,
                  reader.aside.size() - reader.aside_sent};
     return 1;
   }
-  if (reader.is_ending) return 0;
+  if (reader.is_ending || !conflations_[reader.channel]->is_whole()) return 0;
   const ConflationTable& table = conflations_[reader.channel]->table();
   uint32_t count = 0;
   size_t room = limits_.send_bytes_max;
@@ -129,6 +150,7 @@ void Delivery::ConsumeConflated(BlockedReader* reader, size_t bytes, int64_t now
 void Delivery::GoOnConflating(uint32_t index) {
   BlockedReader& reader = blocked_[index];
   const Conflation& conflation = *conflations_[reader.channel];
+  if (!conflation.is_whole()) return MakeReady(index);
   const LeftPlace& left = *reader.left;
   const uint64_t missed = conflation.table().dropped();
   if (conflation.table().Next(left.after) != nullptr || missed > std::max(left.after, left.told)) {

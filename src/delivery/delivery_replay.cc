@@ -47,7 +47,7 @@ void Delivery::Replay(ConnectionId connection, const Subscription& subscription,
   reader.values = std::move(start.values);
   reader.aside.assign(opening);
   reader.is_used = true;
-  if (ledger_ != nullptr) Owe(index);
+  Owe(index);
   places_.At(connection.slot) = {0, (index | kReplayBit) + 1};
   ListReplay(index);
   counters_.replays.Add();
@@ -63,88 +63,13 @@ void Delivery::FreeReplay(uint32_t index) {
   const bool is_listed = reader.is_listed;
   const uint32_t channel = reader.channel;
   const bool was_last = reader.is_owed && !owed_.RemoveReader(channel);
+  const bool was_conflating = reader.is_conflating;
   reader = ReplayingReader();
   reader.is_listed = is_listed;
+  if (was_conflating) LeaveTable(channel);
   if (was_last && channels_[channel]->readers() == 0) AfterLeave(channel);
   counters_.replaying.Set(--replays_.count);
   if (!is_listed) replays_.free.push_back(index);
-}
-
-// From the next event on it is a subscriber of its channel, as those who read the log.
-void Delivery::Owe(uint32_t index) {
-  ReplayingReader& reader = replays_.readers[index];
-  if (reader.after > newest_) return replays_.unowed.push_back(index);
-  reader.channel = FindOrMake(reader.subscription);
-  if (event_.held != nullptr) AppendNow(reader.channel, reader.subscription);
-  reader.joined = newest_;
-  reader.is_owed = true;
-  owed_.AddReader(reader.channel);
-}
-
-// Before the event is matched: it is the first that some of those who are ahead have not had.
-void Delivery::OweLate(uint64_t sequence) {
-  std::erase_if(replays_.unowed, [&](uint32_t index) {
-    ReplayingReader& reader = replays_.readers[index];
-    if (!reader.is_used || reader.is_owed) return true;
-    if (reader.after >= sequence) return false;
-    reader.channel = FindOrMake(reader.subscription);
-    reader.joined = sequence - 1;
-    reader.is_owed = true;
-    owed_.AddReader(reader.channel);
-    return true;
-  });
-}
-
-// The events that it has finished since `first_mark`, of its chunk.
-void Delivery::CountReplayed(ReplayingReader* reader, uint32_t first_mark) {
-  if (ledger_ == nullptr) return;
-  for (uint32_t i = first_mark; i < reader->mark; ++i) {
-    const uint64_t sequence = reader->chunk->marks[i].sequence;
-    if (reader->is_owed && sequence > reader->joined) {
-      ledger_->AddHanded(sequence, 1, engine_.Now());
-    } else {
-      ledger_->AddReplayed(sequence, 1);
-    }
-  }
-}
-
-// It has passed from `after` to `through` by this chunk: what was owed to it there and is not in
-// the chunk is gone.
-void Delivery::CountPassed(const ReplayingReader& reader, const Chunk& chunk, uint64_t after,
-                           uint64_t through) {
-  after = std::max(after, reader.joined);
-  if (!reader.is_owed || reader.is_values || chunk.evicted <= after) return;
-  owed_.ForEach(reader.channel, after, through, [&](uint64_t sequence) {
-    const auto at = std::lower_bound(
-        chunk.marks.begin(), chunk.marks.end(), sequence,
-        [](const ChunkMark& mark, uint64_t wanted) { return mark.sequence < wanted; });
-    if (at != chunk.marks.end() && at->sequence == sequence) return;
-    ledger_->AddLost(sequence, Loss::kEvicted, 1);
-  });
-}
-
-// The rest of an event whose chunk was let go has been sent.
-void Delivery::CountRest(ReplayingReader* reader) {
-  const uint64_t sequence = std::exchange(reader->rest_of, 0);
-  counters_.deliveries.Add();
-  counters_.replayed.Add();
-  if (ledger_ == nullptr) return;
-  if (reader->is_owed && sequence > reader->joined) {
-    ledger_->AddHanded(sequence, 1, engine_.Now());
-  } else {
-    ledger_->AddReplayed(sequence, 1);
-  }
-}
-
-// Of a reader that goes: what it was still to get.
-void Delivery::CountLost(const ReplayingReader& reader, Disconnect reason) {
-  if (!reader.is_owed) return;
-  // It may have had from the history what its channel is only now to be matched with.
-  if (event_.held != nullptr) AppendNow(reader.channel, reader.subscription);
-  const uint64_t had = reader.had_through();
-  if (reader.chunk != nullptr) CountPassed(reader, *reader.chunk, reader.after, had);
-  owed_.ForEach(reader.channel, std::max(had, reader.joined), UINT64_MAX,
-                [&](uint64_t sequence) { ledger_->AddLost(sequence, LossBy(reason), 1); });
 }
 
 void Delivery::ListReplay(uint32_t index) {
@@ -256,11 +181,14 @@ bool Delivery::GatherReplay(uint32_t index, int64_t* bytes_left) {
     replays_.free.push_back(index);
     return false;
   }
+  // To leave its place, and to read what is the newest, takes time by the events that are passed.
+  const bool has_passed_many = reader.is_behind || reader.is_conflating;
   if (!PrepareReplay(index)) {
     // A reading without a result took its time too.
-    *bytes_left -= History::kChunkBytes / 4;
+    *bytes_left -= has_passed_many ? History::kChunkBytes : History::kChunkBytes / 4;
     return false;
   }
+  if (has_passed_many) *bytes_left -= History::kChunkBytes / 4;
   iovec* const iovecs = batch_.Space();
   uint32_t count = 0;
   size_t bytes = 0;
@@ -291,11 +219,12 @@ bool Delivery::PrepareReplay(uint32_t index) {
   if (reader.has_aside() || reader.sent < reader.chunk_end()) return true;
   SLUICE_DCHECK(!reader.is_ending);
   if (reader.chunk != nullptr) {
-    CountPassed(reader, *reader.chunk, reader.after, reader.chunk->last);
+    CountPassed(&reader, *reader.chunk, reader.after, reader.chunk->last);
     if (!reader.is_values) reader.after = reader.chunk->last;
     reader.SetChunk(nullptr);
   }
   if (GoLive(index)) return false;
+  if (reader.is_behind) LeavePlace(&reader);
   if (ReadNextChunk(&reader)) return true;
   // Nothing wanted in what was looked at. That was all, or a share of looking: others come first.
   if (!GoLive(index)) ListReplay(index);
@@ -305,14 +234,18 @@ bool Delivery::PrepareReplay(uint32_t index) {
 // How far the history is read for it: if events that the shard has not drained are gone already and
 // it was told so, up to those.
 uint64_t Delivery::ReplaysThrough(const ReplayingReader& reader) const {
+  if (reader.is_conflating) return reader.table_after;
   return std::max(newest_, reader.told);
 }
 
-// True if it has all of the history that it is to get: it is attached, or waits for the shard.
+// True if it has all of the history that it is to get: it is attached, goes on in its channel's
+// table, or waits for the shard.
 bool Delivery::GoLive(uint32_t index) {
   ReplayingReader& reader = replays_.readers[index];
   if (!reader.values.empty() || reader.after < ReplaysThrough(reader)) return false;
-  if (reader.after == newest_) {
+  if (reader.is_conflating) {
+    GoOnInTable(index);
+  } else if (reader.after == newest_) {
     AttachReplayed(index);
   } else {
     reader.is_listed = true;
@@ -333,12 +266,15 @@ bool Delivery::ReadNextChunk(ReplayingReader* reader) {
     reader->SetChunk(std::move(chunk));
     return true;
   }
-  reader->SetChunk(replays_.chunks->Read(reader->subscription, reader->after,
-                                         ReplaysThrough(*reader), reader->told));
+  ChunkCache& chunks = *replays_.chunks;
+  const uint64_t through = ReplaysThrough(*reader);
+  reader->SetChunk(reader->is_conflating
+                       ? chunks.ReadNewest(reader->subscription, reader->after, through)
+                       : chunks.Read(reader->subscription, reader->after, through, reader->told));
   counters_.readings.Set(replays_.chunks->misses());
   if (reader->chunk->evicted > reader->told) TellReplayGap(reader);
   if (!reader->chunk->bytes.empty() || reader->has_aside()) return true;
-  CountPassed(*reader, *reader->chunk, reader->after, reader->chunk->last);
+  CountPassed(reader, *reader->chunk, reader->after, reader->chunk->last);
   reader->after = reader->chunk->last;
   reader->SetChunk(nullptr);
   return false;
@@ -399,6 +335,9 @@ void Delivery::AfterReplaySend(uint32_t index, size_t offered, int32_t result, i
   if (result > 0) ConsumeReplay(&reader, static_cast<size_t>(result));
   if (result < 0 || static_cast<size_t>(result) < offered) {
     counters_.sends_short.Add();
+    reader.is_slow |= reader.is_owed && reader.is_past_joined();
+    // What is in the table by then may be newer than what was read: it is read again.
+    if (reader.is_conflating && reader.chunk != nullptr) LetGo(&reader);
     reader.is_waiting = true;
     reader.waiting_since_ns = now_ns;
     counters_.blocked_readers.Add();
@@ -412,7 +351,7 @@ void Delivery::AfterReplaySend(uint32_t index, size_t offered, int32_t result, i
   }
   // What it has now may be all: nothing is drained before this turn is over.
   const bool is_done = reader.chunk != nullptr && !reader.has_aside() && reader.values.empty() &&
-                       reader.sent == reader.chunk_bytes() &&
+                       reader.sent == reader.chunk_bytes() && !reader.is_conflating &&
                        (reader.is_values ? reader.after : reader.chunk->last) == newest_ &&
                        reader.told <= newest_;
   if (is_done) return AttachReplayed(index);
@@ -422,37 +361,16 @@ void Delivery::AfterReplaySend(uint32_t index, size_t offered, int32_t result, i
 
 // It has all that the shard has drained, and stands at an event's start.
 void Delivery::AttachReplayed(uint32_t index) {
-  const ReplayingReader& reader = replays_.readers[index];
+  ReplayingReader& reader = replays_.readers[index];
   const ConnectionId connection = reader.connection;
   const uint32_t number = FindOrMake(reader.subscription);
-  if (reader.chunk != nullptr) CountPassed(reader, *reader.chunk, reader.after, reader.chunk->last);
+  if (reader.chunk != nullptr) {
+    CountPassed(&reader, *reader.chunk, reader.after, reader.chunk->last);
+  }
   // Matched as a replaying reader, which it is until now.
   if (event_.held != nullptr) AppendNow(number, Subscription(reader.subscription));
   FreeReplay(index);
   AddFlowing(number, channels_[number]->log().Attach(), connection);
-}
-
-void Delivery::CheckReplays(int64_t now_ns) {
-  uint64_t held = 0;
-  for (uint32_t i = 0; i < replays_.readers.size(); ++i) {
-    ReplayingReader& reader = replays_.readers[i];
-    if (!reader.is_used || !reader.is_waiting) continue;
-    if (now_ns - reader.waiting_since_ns > limits_.lag_age_max_ns) {
-      const ConnectionId connection = reader.connection;
-      const bool is_ending = reader.is_ending;
-      const Disconnect reason = is_ending ? Disconnect::kAsideTimeout : Disconnect::kLagAge;
-      Detach(connection, reason);
-      events_.OnDropped(connection, reason);
-      continue;
-    }
-    if (reader.chunk == nullptr || reader.is_values) continue;
-    held += reader.chunk_bytes() / static_cast<uint64_t>(reader.chunk.use_count());
-    if (held <= limits_.replay_held_bytes_max) continue;
-    const std::shared_ptr<const Chunk> chunk = reader.chunk;
-    const uint64_t after = reader.after;
-    reader.LetGo();
-    CountPassed(reader, *chunk, after, reader.after);
-  }
 }
 
 }  // namespace sluice

@@ -11,6 +11,7 @@ bool Delivery::Sweep(int64_t now_ns) {
   now_ms_ = SentMs(now_ns);
   appends_left_ = limits_.appends_max;
   if (!emptied_.empty()) RemoveEmptied();
+  if (!making_.empty()) MakeTables();
   if (!ready_.empty()) SendReady(now_ns);
   if (!heartbeats_.empty()) SendHeartbeats(now_ns);
   if (!queue_.empty()) SendRound(now_ns);

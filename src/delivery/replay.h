@@ -4,6 +4,11 @@
 // sent that, goes on after the chunk's last sequence, and once it has all that the shard has
 // drained it attaches at its channel's tail, in the same turn. It belongs to no channel until then.
 //
+// What was there when it came is replayed in full. From then on it is a live reader like others,
+// only that it is served from the history: if its socket is too slow, its channel's policy counts.
+// To skip, it goes on before the newest event. To conflate, it enters the channel's table at once
+// and reads up to there only what is still the newest of its key; then it goes on in the table.
+//
 // Thread: its shard's.
 // Owner:  a chunk lives while a reader or the shard's cache holds it.
 // Bounds: see DeliveryLimits; a reader that waits for its socket holds a chunk of its own only
@@ -37,12 +42,24 @@ struct ReplayingReader {
   size_t sent = 0;                     // of its bytes
   uint32_t mark = 0;                   // the first event not wholly sent
   bool is_values = false;              // the chunk is of values: `after` stays, it is not let go
-  // Of the accounts (ledger.h): events after `joined` are owed to it, in this channel.
+  // Events after `joined` are owed to it, in this channel: those that it has had, or lost, of the
+  // channel's (see owed.h).
   bool is_owed = false;
   uint32_t channel = 0;
   uint64_t joined = 0;
-  uint64_t rest_of = 0;   // the event whose rest the aside begins with; 0: none
-  size_t rest_bytes = 0;  // of the aside
+  uint64_t had_events = 0;
+  uint64_t had_bytes = 0;
+  bool is_slow = false;    // past `joined` its socket took less than it was offered
+  bool is_behind = false;  // past a bound: it leaves its place once its event is whole
+  // It conflates: what comes after this sequence is in its channel's table.
+  bool is_conflating = false;
+  uint64_t table_after = 0;
+  uint64_t table_index = 0;  // in the log, of the first event after it
+  uint64_t table_owed = 0;   // events up to there that it has not had
+  uint64_t rest_of = 0;      // the event whose rest the aside begins with; 0: none
+  size_t rest_bytes = 0;     // of the aside
+  size_t rest_whole_bytes = 0;
+  int64_t rest_published_ns = 0;
   Disconnect ending_reason = Disconnect::kDraining;
 
   std::string aside;
@@ -70,6 +87,19 @@ struct ReplayingReader {
     if (rest_of != 0) return rest_of - 1;
     return chunk == nullptr || is_values || mark == 0 ? after : chunk->marks[mark - 1].sequence;
   }
+  // It has all that was there when it came.
+  bool is_past_joined() const {
+    if (is_values || !values.empty()) return false;
+    if (chunk == nullptr) return after >= joined;
+    const bool has_next = mark < chunk->marks.size();
+    return (has_next ? chunk->marks[mark].sequence - 1 : chunk->last) >= joined;
+  }
+  // When the event that it stands at was published; 0: that is not known, it is to be read.
+  int64_t PublishedNs() const {
+    if (rest_of != 0) return rest_published_ns;
+    const bool has_next = chunk != nullptr && mark < chunk->marks.size();
+    return has_next ? chunk->marks[mark].published_ns : 0;
+  }
   // Returns how many events that finishes.
   uint64_t Advance(size_t bytes) {
     sent += bytes;
@@ -86,12 +116,15 @@ struct ReplayingReader {
   void LetGo() {
     const size_t end = FrameEnd();
     const std::string rest = chunk->bytes.substr(sent, end - sent);
-    if (end != sent) ++mark;
-    if (mark != 0) after = chunk->marks[mark - 1].sequence;
     if (!rest.empty()) {
-      rest_of = after;
+      rest_of = chunk->marks[mark].sequence;
+      rest_published_ns = chunk->marks[mark].published_ns;
       rest_bytes = rest.size();
+      rest_whole_bytes = end - (mark == 0 ? 0 : chunk->marks[mark - 1].end);
+      ++mark;
     }
+    // What stands between is not wanted.
+    after = mark < chunk->marks.size() ? chunk->marks[mark].sequence - 1 : chunk->last;
     aside = rest + aside.substr(aside_sent);
     aside_sent = 0;
     SetChunk(nullptr);

@@ -34,6 +34,15 @@ std::shared_ptr<const Chunk> ChunkCache::Read(const Subscription& subscription, 
   return chunk;
 }
 
+std::shared_ptr<const Chunk> ChunkCache::ReadNewest(const Subscription& subscription,
+                                                    uint64_t after, uint64_t through) {
+  ++misses_;
+  history_.Require(through);
+  auto chunk = std::make_shared<Chunk>();
+  history_.ReadNewest(ReadingOf(subscription), after, through, chunk.get());
+  return chunk;
+}
+
 void ChunkCache::Keep(std::string key, const std::shared_ptr<const Chunk>& chunk) {
   // What the list's and the table's entries take is about this, the key in both.
   constexpr uint64_t kEntryBytes = 256;

@@ -32,6 +32,9 @@ class ChunkCache {
   // told of that.
   std::shared_ptr<const Chunk> Read(const Subscription& subscription, uint64_t after,
                                     uint64_t through, uint64_t told = 0);
+  // The same as History::ReadNewest: of this moment, so it is not kept for others.
+  std::shared_ptr<const Chunk> ReadNewest(const Subscription& subscription, uint64_t after,
+                                          uint64_t through);
   // Where the stream begins; all of the search is done.
   Start Resolve(const StreamStart& asked, const Subscription& subscription, uint64_t through);
   // As SharedHistory's.

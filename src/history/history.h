@@ -50,6 +50,7 @@ struct HistoryLimits {
 class History {
  public:
   static constexpr size_t kChunkBytes = 64 << 10;
+  static constexpr size_t kNewestBytes = 16 << 10;
 
   History(const HistoryLimits& limits, const Epoch& epoch);
 
@@ -64,6 +65,10 @@ class History {
   // Fills the chunk with what the reading wants after one sequence and up to another, which must
   // have been appended. The next part begins after chunk->last.
   void Read(Reading& reading, uint64_t after, uint64_t through, Chunk* chunk) const;
+  // The same without events that a newer one took the place of: with a key, and for each of their
+  // topics there is a newer event of that key. At most kNewestBytes, or one larger event, so that
+  // what is read is still the newest when it is sent.
+  void ReadNewest(Reading& reading, uint64_t after, uint64_t through, Chunk* chunk) const;
   // Fills it with the values, from the first on; returns how many it is done with. A value that was
   // replaced meanwhile is left out: its newer event comes live.
   size_t ReadValues(std::span<const ValueRef> values, Chunk* chunk) const;

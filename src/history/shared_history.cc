@@ -60,6 +60,11 @@ void SharedHistory::Read(Reading& reading, uint64_t after, uint64_t through, Chu
   history_.Read(reading, after, through, chunk);
 }
 
+void SharedHistory::ReadNewest(Reading& reading, uint64_t after, uint64_t through, Chunk* chunk) {
+  const auto lock = LockToRead();
+  history_.ReadNewest(reading, after, through, chunk);
+}
+
 size_t SharedHistory::ReadValues(std::span<const ValueRef> values, Chunk* chunk) {
   const auto lock = LockToRead();
   return history_.ReadValues(values, chunk);

@@ -46,6 +46,7 @@ class SharedHistory {
 
   // As History's, after Require(through).
   void Read(Reading& reading, uint64_t after, uint64_t through, Chunk* chunk);
+  void ReadNewest(Reading& reading, uint64_t after, uint64_t through, Chunk* chunk);
   size_t ReadValues(std::span<const ValueRef> values, Chunk* chunk);
   void Resolve(const StreamStart& asked, Reading& reading, uint64_t through, Start* start);
 

@@ -187,13 +187,9 @@ void History::CollectValues(const Reading& reading, uint64_t through, Start* sta
       if (is_everything || (!name.empty() && reading.Wants(name))) collect(topic);
     }
   }
-  // An event of several topics comes once.
-  auto& values = start->values;
-  std::sort(values.begin(), values.end(),
+  // An event of several topics stands here for each: it may be replaced in one of them only.
+  std::sort(start->values.begin(), start->values.end(),
             [](const ValueRef& a, const ValueRef& b) { return a.sequence < b.sequence; });
-  values.erase(std::unique(values.begin(), values.end(),
-                           [](const auto& a, const auto& b) { return a.sequence == b.sequence; }),
-               values.end());
 }
 
 }  // namespace sluice

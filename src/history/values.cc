@@ -1,5 +1,6 @@
 #include "history/values.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -93,6 +94,26 @@ void Values::Evict(uint16_t store, uint64_t sequence, std::string_view bytes) {
     GiveBack(oldest);
     Drop(oldest);
   }
+}
+
+bool Values::IsReplaced(uint16_t store, uint64_t sequence, size_t* hint) const {
+  const Fifo<Keyed>& keyed = keyed_[store];
+  // In steps that double, then between the last two.
+  size_t low = *hint;
+  size_t step = 1;
+  for (; low + step < keyed.size() && keyed[low + step].sequence < sequence; step *= 2) low += step;
+  size_t at = low;
+  for (size_t count = std::min(step + 1, keyed.size() - std::min(low, keyed.size())); count != 0;) {
+    const size_t half = count / 2;
+    const bool is_before = keyed[at + half].sequence < sequence;
+    at = is_before ? at + half + 1 : at;
+    count = is_before ? count - half - 1 : half;
+  }
+  *hint = at;
+  for (; at < keyed.size() && keyed[at].sequence == sequence; ++at) {
+    if (values_[keyed[at].value].sequence == sequence) return false;
+  }
+  return at != *hint;
 }
 
 void Values::TakeOver(uint32_t index, std::string_view bytes) {

@@ -64,6 +64,10 @@ class Values {
   // The oldest event of the store, which has a key, is about to be evicted.
   void Evict(uint16_t store, uint64_t sequence, std::string_view bytes);
 
+  // True if each value that this event of the store was the newest of has a newer one, so each
+  // topic of it. `*hint`, 0 at first, makes asking in the order of sequences cheap.
+  bool IsReplaced(uint16_t store, uint64_t sequence, size_t* hint) const;
+
   const Value& operator[](uint32_t value) const { return values_[value]; }
   // Value::kNone if no event of this topic has a key.
   uint32_t FindTopic(uint64_t hash, std::string_view name) const;

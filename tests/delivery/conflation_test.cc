@@ -212,6 +212,34 @@ TEST_F(ConflationTest, AReaderAtATenthOfTheRateGetsNewestValuesAndHoldsNoMore) {
   EXPECT_LT(got.size(), 40'000u / 8 * newest.begin()->second.size());
 }
 
+TEST_F(ConflationTest, ATableIsMadeInStepsAndReadWhenItIsWhole) {
+  limits_.lag_policies[0].events_max = 1000;
+  limits_.conflation.make_events_max = 100;
+  Start();
+  const auto reader = JoinStopped();
+  const std::string begun = Publish("key 0");
+  rig_->TurnUntilIdle();
+  std::vector<std::string> newest(5);
+  for (int i = 0; i < 1500; ++i) newest[i % 5] = Publish("key " + std::to_string(i % 5));
+  PassTime();
+  EXPECT_EQ(lag().conflating.value(), 1u);
+  EXPECT_EQ(lag().table_events.value(), 5u);
+  // It takes what it can, but of the table nothing that has a newer event.
+  rig_->engine().PeerBuffer(rig_->peer(reader).peer, 1 << 20);
+  std::string got;
+  for (int i = 0; i < 10; ++i) {
+    got += rig_->Read(reader);
+    newest[3] = Publish("key 3");
+    rig_->Turn();
+  }
+  EXPECT_EQ(got, begun);
+  EXPECT_TRUE(rig_->delivery().HasWork());
+  EXPECT_EQ(got + ReadAll(reader),
+            begun + newest[0] + newest[1] + newest[2] + newest[4] + newest[3]);
+  EXPECT_EQ(lag().conflated_events.value(), 1510u - 5);
+  EXPECT_EQ(log_bytes(), 0u);
+}
+
 TEST_F(ConflationTest, ALargeEventIsReferredToAndFinishedFirst) {
   limits_.send_bytes_max = 64 * 1024;
   Start();

@@ -47,6 +47,7 @@ class DeliveryRig : private ReaderEvents {
     std::string name;                      // as far as it has come
     std::optional<uint64_t> begins_after;  // attached: the sequence of the event before its first
     std::optional<StreamStart> asks;       // for more than what comes from now on
+    uint64_t joined = 0;                   // the newest event when it was attached
     std::optional<Disconnect> dropped;
     bool is_ended = false;  // by a goodbye
     bool is_gone = false;   // by itself
@@ -121,6 +122,7 @@ class DeliveryRig : private ReaderEvents {
   SimulatedEngine& engine() { return engine_; }
   const DeliveryCounters& counters() const { return counters_; }
   PeerFacts& peer(PeerNumber number) { return peers_[number]; }
+  const PeerFacts& peer(PeerNumber number) const { return peers_[number]; }
   const Subscription& subscription(PeerNumber number) const { return peers_[number].subscription; }
   size_t peers() const { return peers_.size(); }
   uint64_t newest() const { return newest_; }
@@ -157,13 +159,14 @@ class DeliveryRig : private ReaderEvents {
     peer_of_[event.connection.slot] = number;
     PeerFacts& facts = peers_[number];
     facts.connection = event.connection;
-    facts.begins_after = newest_;
+    facts.begins_after = facts.joined = newest_;
     engine_.Read(event.connection, ReadMode::kWatch);
     if (facts.asks) {
       Start start = delivery_.FindStart(*facts.asks, facts.subscription);
-      facts.begins_after = start.opens_at;
-      delivery_.Replay(event.connection, facts.subscription, Opening(start.opens_at),
-                       std::move(start));
+      facts.begins_after = start.gap ? start.gap->first - 1 : start.opens_at;
+      std::string opening = Opening(*facts.begins_after);
+      if (start.gap) AppendGap(&opening, *start.gap, Epoch(1));
+      delivery_.Replay(event.connection, facts.subscription, opening, std::move(start));
       return;
     }
     delivery_.Attach(event.connection, facts.subscription, Opening(newest_));

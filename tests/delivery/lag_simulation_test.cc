@@ -3,17 +3,20 @@
 // same but for what a gap names: from the very next event to one it wants. Of `conflate`, ids that
 // only grow, and what is left out is named by a gap or replaced by a newer event of its topics and
 // key; so whoever is cut off anywhere and goes on after its last id has missed no newest value.
-// Who reads always comes to the tail, and memory goes back to nothing.
-// Method: one Delivery on a simulated engine with short writes and resets and a queue for the ring;
+// Of who comes back the same, but that what was there when it came is replayed in full, and that
+// in the history newer events of each of its topics replace one of several. Who reads always comes
+// to the tail, and memory goes back to nothing.
+// Method: one Delivery on a simulated engine with short writes and resets, a ring and a history;
 // one seed draws tiny bounds and every step. A failure prints the seed that repeats it.
 #include <gtest/gtest.h>
 
-#include <deque>
+#include <cstdlib>
 #include <map>
 #include <numeric>
 #include <random>
 
 #include "delivery/delivery_rig.h"
+#include "ring/ring.h"
 
 namespace sluice {
 namespace {
@@ -33,7 +36,7 @@ class Simulation {
   Simulation(uint64_t seed, bool with_faults)
       : random_(seed),
         rig_(Limits(), seed, with_faults ? Faults(seed) : SimulatedFaults{}, 4096,
-             {.epoch = &kEpoch}, &ledger_) {}
+             {.history = &history_, .epoch = &kEpoch}, &ledger_) {}
 
   void Run(int steps) {
     for (int step = 0; step < steps && !testing::Test::HasFatalFailure(); ++step) Step();
@@ -49,7 +52,8 @@ class Simulation {
       Turn();
       ReadAll();
     }
-    ASSERT_TRUE(ring_.empty());
+    ASSERT_EQ(rig_.newest(), published_.size());
+    EXPECT_EQ(rig_.delivery().replaying(), 0u);
     EXPECT_FALSE(rig_.delivery().HasWork());
     size_t readers = 0;
     for (size_t i = 0; i < rig_.peers(); ++i) {
@@ -57,6 +61,7 @@ class Simulation {
       if (peer.is_gone || peer.dropped || !peer.begins_after || peer.is_ended) continue;
       if (rig_.engine().PeerAtEnd(peer.peer)) continue;
       ++readers;
+      if (HasValues(i)) Pass(i, std::max(models_[i].next, peer.joined));
       EXPECT_EQ(NextWanted(i, models_[i].next), published_.size())
           << i << " of " << rig_.subscription(i).text();
       EXPECT_EQ(models_[i].rest, "") << i;
@@ -82,7 +87,7 @@ class Simulation {
       ASSERT_EQ(ledger_.Read(sequence, &account), LedgerPart::Look::kFound);
       const uint64_t lost = std::accumulate(account.lost.begin(), account.lost.end(), uint64_t{0});
       ASSERT_EQ(account.matched, account.handed + lost) << "event " << sequence;
-      handed += account.handed;
+      handed += account.handed + account.replayed;
       lost_skipped += account.lost[static_cast<size_t>(Loss::kSkipped)];
       lost_conflated += account.lost[static_cast<size_t>(Loss::kConflated)];
     }
@@ -96,14 +101,16 @@ class Simulation {
       if (!rig_.peer(i).is_gone) rig_.engine().PeerBuffer(rig_.peer(i).peer, 64);
     }
     for (int i = 0; i < 100; ++i) {
-      if (ring_.size() < 16) Publish();
+      Publish();
       Turn();
     }
-    for (int turn = 0; turn < 4000; ++turn) {
+    // With one send a turn, of some bytes, it may take long.
+    for (int turn = 0; turn < 4000 || (turn < 40'000 && rig_.delivery().readers() != 0); ++turn) {
       rig_.delivery().EndSome(1 + Below(5), DeliveryRig::kGoodbye);
       Turn();
       ReadAll();
     }
+    Turn();
     EXPECT_EQ(rig_.delivery().readers(), 0u);
     EXPECT_EQ(rig_.delivery().channels(), 0u);
     CheckAccounts();
@@ -122,6 +129,9 @@ class Simulation {
   uint64_t gaps = 0;
   uint64_t skipped = 0;  // by events that came after
   uint64_t replaced = 0;
+  uint64_t replaced_by_topic = 0;  // in the history
+  uint64_t skips_of_returned = 0;
+  uint64_t evicted = 0;
   uint64_t lost_skipped = 0;
   uint64_t lost_conflated = 0;
 
@@ -129,10 +139,9 @@ class Simulation {
   struct Model {
     LagAction action = LagAction::kDisconnect;
     bool is_open = false;
-    size_t next = 0;         // index of published_: those before it have been accounted for
-    uint64_t gap_first = 0;  // sequences that may be missing
-    uint64_t gap_last = 0;
-    std::string rest;  // received and not yet a whole event
+    size_t next = 0;  // index of published_: those before it have been accounted for
+    std::vector<std::pair<uint64_t, uint64_t>> gaps;  // sequences that may be missing
+    std::string rest;                                 // received and not yet a whole event
     size_t reads_max = SIZE_MAX;
   };
 
@@ -156,7 +165,10 @@ class Simulation {
         .sends_max = 1 + Below(8),
         .send_bytes_max = 256 + Below(16 * 1024),
         .heartbeat_ns = kNsPerSecond,
-        .lag_policies = {Policy("s/**", LagAction::kSkip), Policy("c/**", LagAction::kConflate)}};
+        .replay_bytes_max = 1 + Below(Below(2) == 0 ? 2000 : 100'000),
+        .replay_held_bytes_max = 1 + Below(Below(2) == 0 ? 4000 : 1'000'000),
+        .lag_policies = {Policy("s/**", LagAction::kSkip), Policy("c/**", LagAction::kConflate)},
+        .conflation = {.make_events_max = 1 + Below(Below(2) == 0 ? 4 : 1000)}};
   }
   static SimulatedFaults Faults(uint64_t seed) {
     return {.short_write = 100,
@@ -165,6 +177,12 @@ class Simulation {
             .accept_failure = 20,
             .accept_abort = 20,
             .delay_ns_max = 5 * kNsPerMs};
+  }
+
+  HistoryLimits HistoryBounds() {
+    HistoryLimits limits;
+    if (Below(3) == 0) limits.otherwise.events_max = 20 + Below(400);
+    return limits;
   }
 
   std::string Name() {
@@ -184,7 +202,7 @@ class Simulation {
       case 3:
       case 4:
       case 5:
-        if (ring_.size() < 16) Publish();
+        Publish();
         break;
       case 6:
         ReadAll();
@@ -208,8 +226,23 @@ class Simulation {
     if (all_begin("s/")) model.action = LagAction::kSkip;
     if (all_begin("c/")) model.action = LagAction::kConflate;
     ++living_;
-    rig_.Connect(patterns);
+    const size_t number = rig_.Connect(patterns);
     models_.push_back(model);
+    if (Below(2) == 0 || published_.empty()) return;
+    StreamStart& asks = rig_.peer(number).asks.emplace();
+    switch (Below(4)) {
+      case 0:
+        asks.from = StreamStart::From::kEarliest;
+        break;
+      case 1:
+        asks.from = StreamStart::From::kValues;
+        break;
+      default:
+        const auto back = Below(static_cast<uint32_t>(std::min<size_t>(published_.size(), 200)));
+        asks.last_id = kEpoch.Id(published_.size() - back);
+    }
+    // Slow from the first on, else most have all before there is more.
+    if (Below(2) == 0) rig_.engine().PeerBuffer(rig_.peer(number).peer, 1 + Below(2000));
   }
 
   void Behave(size_t number) {
@@ -232,6 +265,7 @@ class Simulation {
   }
 
   void Publish() {
+    if (published_.size() - rig_.newest() >= 16) return;
     Published event;
     for (uint32_t i = 1 + Below(2); i != 0; --i) {
       const std::string name = Name();
@@ -244,19 +278,20 @@ class Simulation {
     const std::string data(Below(Below(8) == 0 ? 6000 : 150), 'x');
     Frame* frame =
         Frame::Encode({.data = data, .topics = topics, .key = event.key}, kEpoch, 1 << 20);
-    frame->Stamp(published_.size() + 1, rig_.engine().Now(), 1);
+    uint64_t sequence = 0;
+    ASSERT_EQ(ring_.TryPush({&frame, 1}, rig_.engine().Now(), &sequence), PushResult::kPushed);
+    ASSERT_EQ(sequence, published_.size() + 1);
     event.bytes = frame->bytes();
-    ring_.push_back(frame);
     published_.push_back(std::move(event));
   }
 
   void Turn() {
     rig_.Handle();
     bool may_append = rig_.delivery().ContinueAppend();
-    for (uint32_t i = 1 + Below(8); may_append && i != 0 && !ring_.empty(); --i) {
-      may_append = rig_.Append(ring_.front());
-      ring_.pop_front();
+    if (may_append) {
+      ring_.Drain(0, 1 + Below(8), [&](Frame* frame) { return rig_.Append(frame); });
     }
+    history_.CatchUp(rig_.engine().Now());
     rig_.Sweep();
     rig_.engine().Advance(kNsPerMs / 4);
   }
@@ -279,6 +314,10 @@ class Simulation {
     while (from < published_.size() && !Wants(number, from)) ++from;
     return from;
   }
+  bool HasValues(size_t number) const {
+    const auto& asks = rig_.peer(number).asks;
+    return asks.has_value() && asks->from == StreamStart::From::kValues;
+  }
   // By an event that the reader may have been sent already.
   bool IsReplaced(size_t index) const {
     const Published& event = published_[index];
@@ -289,19 +328,57 @@ class Simulation {
     return false;
   }
 
+  // In the history: each of its topics that counts has a newer event of its key.
+  bool IsReplacedByTopic(size_t index, const Subscription& counting) const {
+    const Published& event = published_[index];
+    if (event.key.empty()) return false;
+    return std::all_of(event.topics.begin(), event.topics.end(), [&](const std::string& topic) {
+      if (!counting.Wants(std::vector<std::string_view>{topic})) return true;
+      for (size_t i = index + 1; i < published_.size(); ++i) {
+        const auto& topics = published_[i].topics;
+        const bool has = std::find(topics.begin(), topics.end(), topic) != topics.end();
+        if (has && published_[i].key == event.key) return true;
+      }
+      return false;
+    });
+  }
+  // What a reader did not get, and no gap names.
+  void CheckReplaced(size_t number, size_t index) {
+    const auto& peer = rig_.peer(number);
+    // Of what was there when it came it gets all; or the values, if it asked for those.
+    const bool was_there = peer.asks.has_value() && index < peer.joined;
+    if (was_there && HasValues(number)) {
+      ASSERT_TRUE(published_[index].key.empty() ||
+                  IsReplacedByTopic(index, rig_.subscription(number)))
+          << "reader " << number << " of " << rig_.subscription(number).text() << " misses "
+          << index + 1 << ", it came at " << peer.joined;
+      return;
+    }
+    const bool may_conflate = !was_there && models_[number].action == LagAction::kConflate;
+    const bool is_replaced = may_conflate && IsReplaced(index);
+    const bool is_by_topic = may_conflate && !is_replaced && peer.asks.has_value() &&
+                             IsReplacedByTopic(index, Subscription({"**"}));
+    ASSERT_TRUE(is_replaced || is_by_topic)
+        << "reader " << number << " of " << rig_.subscription(number).text() << " misses "
+        << index + 1 << ", it came at " << peer.joined;
+    ++replaced;
+    if (is_by_topic) ++replaced_by_topic;
+  }
+
   // The reader is past all events before this index; what it did not get it need not have.
   void Pass(size_t number, size_t to) {
     Model& model = models_[number];
     for (size_t i = model.next; i < to; ++i) {
       if (!Wants(number, i)) continue;
-      if (i + 1 >= model.gap_first && i + 1 <= model.gap_last) {
+      const bool is_told = std::any_of(model.gaps.begin(), model.gaps.end(), [&](const auto& gap) {
+        return i + 1 >= gap.first && i + 1 <= gap.second;
+      });
+      if (is_told) {
         ++skipped;
-        continue;
+      } else {
+        CheckReplaced(number, i);
       }
-      ASSERT_TRUE(model.action == LagAction::kConflate && IsReplaced(i))
-          << "reader " << number << " of " << rig_.subscription(number).text() << " misses "
-          << i + 1 << ", on its way to " << to;
-      ++replaced;
+      if (testing::Test::HasFatalFailure()) return;
     }
     model.next = to;
   }
@@ -349,22 +426,40 @@ class Simulation {
   void OnGap(size_t number, const std::string& block) {
     Model& model = models_[number];
     ++gaps;
-    ASSERT_NE(model.action, LagAction::kDisconnect) << block;
-    ASSERT_NE(block.find("\"reason\":\"skipped\""), std::string::npos) << block;
-    model.gap_first = SequenceAfter(block, "\"first\":\"");
-    model.gap_last = SequenceAfter(block, "\"last\":\"");
+    const uint64_t first = SequenceAfter(block, "\"first\":\"");
+    const uint64_t last = SequenceAfter(block, "\"last\":\"");
     const uint64_t id = SequenceAfter(block, "\nid: ");
-    ASSERT_LE(model.gap_first, model.gap_last) << block;
-    ASSERT_LE(id, model.gap_last) << block;
-    ASSERT_LE(model.gap_last, published_.size()) << block;
-    ASSERT_EQ(SequenceAfter(block, "\"after\":\""), model.gap_first - 1) << block;
-    if (model.action == LagAction::kSkip) {
-      ASSERT_EQ(NextWanted(number, model.next) + 1, model.gap_first) << block;
-      ASSERT_TRUE(Wants(number, model.gap_last - 1)) << block;
-      ASSERT_EQ(id, model.gap_last) << block;
-      ASSERT_LT(NextWanted(number, model.gap_last), published_.size()) << "not to the newest";
-    }
+    model.gaps.emplace_back(first, last);
+    ASSERT_LE(first, last) << block;
+    ASSERT_LE(id, last) << block;
+    ASSERT_LE(last, published_.size()) << block;
+    ASSERT_EQ(SequenceAfter(block, "\"after\":\""), first - 1) << block;
     ASSERT_GE(id, model.next) << block;
+    const auto& peer = rig_.peer(number);
+    // Else what stands between may be replaced.
+    if (model.action != LagAction::kConflate && !HasValues(number)) {
+      ASSERT_LE(first, NextWanted(number, model.next) + 1) << block;
+    }
+    if (block.find("\"reason\":\"evicted\"") != std::string::npos) {
+      ASSERT_TRUE(peer.asks.has_value()) << block;
+      ASSERT_TRUE(Wants(number, last - 1)) << block;
+      history_.Look([&](const History& history) { ASSERT_LT(last, history.oldest()) << block; });
+      ++evicted;
+      return Pass(number, id);
+    }
+    ASSERT_NE(block.find("\"reason\":\"skipped\""), std::string::npos) << block;
+    ASSERT_GT(first, model.next) << block;
+    ASSERT_NE(model.action, LagAction::kDisconnect) << block;
+    ASSERT_TRUE(!peer.asks.has_value() || first > peer.joined) << block;
+    if (model.action == LagAction::kSkip) {
+      const size_t from = HasValues(number) ? std::max(model.next, peer.joined) : model.next;
+      const bool is_at_next = NextWanted(number, from) + 1 == first;
+      ASSERT_TRUE(is_at_next || (peer.asks.has_value() && first > model.next)) << block;
+      if (peer.asks.has_value()) ++skips_of_returned;
+      ASSERT_TRUE(Wants(number, last - 1)) << block;
+      ASSERT_EQ(id, last) << block;
+      ASSERT_LT(NextWanted(number, last), published_.size()) << "not to the newest";
+    }
     Pass(number, id);
   }
 
@@ -380,15 +475,18 @@ class Simulation {
   }
 
   std::mt19937_64 random_;
+  Ring ring_{64, 64 << 20, 2};
+  SharedHistory history_{HistoryBounds(), kEpoch, ring_, 1};
   LedgerPart ledger_{1 << 16};
   DeliveryRig rig_;
-  std::deque<Frame*> ring_;
   std::vector<Published> published_;
   std::vector<Model> models_;
   size_t living_ = 0;  // that have not left; some may have been dropped
 };
 
+// SLUICE_DELIVERY_SEEDS: how many more than what is run always.
 void RunSeeds(uint64_t first, uint64_t last, bool with_faults) {
+  if (const char* more = std::getenv("SLUICE_DELIVERY_SEEDS")) last += std::stoull(more);
   std::map<std::string, uint64_t> sums;
   for (uint64_t seed = first; seed <= last; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -404,6 +502,9 @@ void RunSeeds(uint64_t first, uint64_t last, bool with_faults) {
     sums["gaps"] += simulation.gaps;
     sums["skipped"] += simulation.skipped;
     sums["replaced"] += simulation.replaced;
+    sums["replaced_by_topic"] += simulation.replaced_by_topic;
+    sums["skipped_returned"] += simulation.skips_of_returned;
+    sums["evicted"] += simulation.evicted;
     sums["lost_skipped"] += simulation.lost_skipped;
     sums["lost_conflated"] += simulation.lost_conflated;
     sums["conflations"] += simulation.lag(1).conflations.value();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "history_frames.h"
 
@@ -208,6 +209,82 @@ TEST(History, ValueReplacedMeanwhileIsLeftOut) {
   EXPECT_EQ(history.ReadValues(start.values, &chunk), 2u);
   EXPECT_EQ(Sequences(chunk), std::vector<uint64_t>{2});
   EXPECT_TRUE(chunk.is_complete);
+}
+
+// It is the value of two topics, and of one of them still when the other has a newer one.
+TEST(History, ValueOfSeveralTopicsStaysUntilAllHaveNewerOnes) {
+  History history(Events(100), TestEpoch());
+  history.Append(*MakeFrame(1, {.topics = {"a", "b"}, .key = "k"}));
+  Reading reading(Asking({"a", "b"}));
+  Start start;
+  history.Resolve({.from = StreamStart::From::kValues}, reading, 1, 1, &start);
+  Chunk chunk;
+  EXPECT_EQ(history.ReadValues(start.values, &chunk), start.values.size());
+  EXPECT_EQ(Sequences(chunk), std::vector<uint64_t>{1});
+  history.Append(*MakeFrame(2, {.topics = {"a"}, .key = "k"}));
+  history.ReadValues(start.values, &chunk);
+  EXPECT_EQ(Sequences(chunk), std::vector<uint64_t>{1});
+  history.Append(*MakeFrame(3, {.topics = {"b"}, .key = "k"}));
+  history.ReadValues(start.values, &chunk);
+  EXPECT_TRUE(chunk.marks.empty());
+}
+
+std::vector<uint64_t> ReadNewest(const History& history, const Subscription& subscription,
+                                 uint64_t after, size_t* calls) {
+  Reading reading(subscription);
+  std::vector<uint64_t> sequences;
+  Chunk chunk;
+  chunk.last = after;
+  do {
+    const uint64_t before = chunk.last;
+    history.ReadNewest(reading, chunk.last, history.newest(), &chunk);
+    EXPECT_GT(chunk.last, before);
+    EXPECT_LE(chunk.bytes.size(), History::kNewestBytes);
+    for (const uint64_t sequence : Sequences(chunk)) sequences.push_back(sequence);
+    ++*calls;
+  } while (!chunk.is_complete);
+  return sequences;
+}
+
+// Over several classes, against the definition; however much is left out, a call does its share.
+TEST(History, ReadingTheNewestLeavesOutWhatEachTopicHasANewerEventOf) {
+  constexpr uint64_t kEvents = 40'000;
+  HistoryLimits limits = Events(1'000'000);
+  limits.policies.push_back({"t/1", limits.otherwise});
+  limits.policies.push_back({"t/2", limits.otherwise});
+  History history(limits, TestEpoch());
+  struct Published {
+    std::vector<std::string> topics;
+    std::string key;
+  };
+  std::vector<Published> events(1);
+  for (uint64_t i = 1; i <= kEvents; ++i) {
+    Published event;
+    event.topics = {"t/" + std::to_string(i * 7 % 5)};
+    if (i % 3 == 0) event.topics.push_back("t/" + std::to_string(5 + i % 4));
+    if (i % 5'000 != 0) event.key = "key " + std::to_string(i * 11 % 13);
+    history.Append(*MakeFrame(i, {.topics = event.topics, .key = event.key}));
+    events.push_back(std::move(event));
+  }
+  for (const uint64_t after : {uint64_t{0}, kEvents / 2, kEvents - 10}) {
+    std::vector<uint64_t> expected;
+    std::set<std::pair<std::string, std::string>> seen;
+    for (uint64_t i = kEvents; i > after; --i) {
+      const Published& event = events[i];
+      bool is_newest = event.key.empty();
+      for (const std::string& topic : event.topics) {
+        if (!event.key.empty()) is_newest |= seen.insert({topic, event.key}).second;
+      }
+      if (is_newest) expected.push_back(i);
+    }
+    std::reverse(expected.begin(), expected.end());
+    size_t calls = 0;
+    EXPECT_EQ(ReadNewest(history, Asking({"**"}), after, &calls), expected);
+    EXPECT_EQ(ReadNewest(history, Asking({"t/*"}), after, &calls), expected);
+    EXPECT_GE(calls, 2 * (kEvents - after) / Looks::kMax);
+    std::erase_if(expected, [&](uint64_t i) { return events[i].topics[0] != "t/1"; });
+    EXPECT_EQ(ReadNewest(history, Asking({"t/1"}), after, &calls), expected);
+  }
 }
 
 TEST(History, EventLargerThanItsBoundIsEvictedAtOnce) {

@@ -1,5 +1,8 @@
 // What a reader that comes back over and over must have had: the truth, and one user of it.
 //
+// A slow one may miss what the lag policy of its topics leaves out, of what was not there yet when
+// it came: of `skip` what a gap names, of `conflate` what a newer event took the place of.
+//
 // Thread: one test's. A user checks each block as it comes, against all events there ever were.
 #pragma once
 
@@ -11,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "delivery/lag_policy.h"
 #include "event/frame.h"
 #include "event/subscription.h"
 
@@ -20,6 +24,7 @@ namespace sluice::test {
 struct Truth {
   struct Event {
     std::vector<std::string> topics;
+    std::string key;
     std::string bytes;  // as it is replayed
   };
   std::vector<Event> events;  // of sequence 1, 2, ...
@@ -29,6 +34,7 @@ struct Truth {
     ASSERT_EQ(frame.sequence(), events.size() + 1);
     Event event;
     frame.ForEachTopic([&](const FrameTopic& topic) { event.topics.emplace_back(topic.name); });
+    event.key = frame.key();
     event.bytes = frame.replay_bytes();
     if (!frame.publisher_id().empty())
       own_ids[std::string(frame.publisher_id())] = frame.sequence();
@@ -40,12 +46,33 @@ struct Truth {
   }
 };
 
+// A newer event took its place: of the same topics and key; in the history also several, of each
+// of its topics one.
+inline bool IsReplaced(const Truth& truth, uint64_t sequence, bool by_topic) {
+  const Truth::Event& event = truth.events[sequence - 1];
+  if (event.key.empty()) return false;
+  const auto is_newer = [&](auto&& is_of) {
+    return std::any_of(
+        truth.events.begin() + static_cast<ptrdiff_t>(sequence), truth.events.end(),
+        [&](const Truth::Event& other) { return other.key == event.key && is_of(other.topics); });
+  };
+  if (is_newer([&](const auto& topics) { return topics == event.topics; })) return true;
+  return by_topic &&
+         std::all_of(event.topics.begin(), event.topics.end(), [&](const std::string& topic) {
+           return is_newer([&](const auto& topics) {
+             return std::find(topics.begin(), topics.end(), topic) != topics.end();
+           });
+         });
+}
+
 // One user over all of its connections: what it has had and what it was told of.
 class User {
  public:
-  User(const Truth& truth, bool goes_on_live, std::vector<std::string> patterns)
+  User(const Truth& truth, bool goes_on_live, std::vector<std::string> patterns,
+       LagAction action = LagAction::kDisconnect)
       : truth_(truth),
         goes_on_live_(goes_on_live),
+        action_(action),
         subscription_(patterns),
         patterns_(std::move(patterns)) {}
 
@@ -58,6 +85,8 @@ class User {
   }
   uint64_t gaps() const { return gaps_; }
   uint64_t events() const { return events_; }
+  uint64_t skips() const { return skips_; }
+  uint64_t conflated() const { return conflated_; }
 
   // It connects with an id that it never had.
   void Forget(const std::string& id) {
@@ -65,6 +94,11 @@ class User {
     asks_with_unknown_ = true;
   }
   void AskEarliest(bool on) { is_earliest_ = on; }
+  // When its shard had drained so much it was not there yet.
+  void Come(uint64_t drained, bool asks_for_history) {
+    came_at_ = drained;
+    asks_for_history_ = asks_for_history;
+  }
   void Disconnect() {
     bytes_.clear();
     has_head_ = is_open_ = false;
@@ -89,7 +123,7 @@ class User {
   }
 
   // All is quiet: nothing may be missing.
-  void CheckHasAll() const { ExpectNothingMissing(truth_.events.size() + 1); }
+  void CheckHasAll() { ExpectNothingMissing(truth_.events.size() + 1); }
 
  private:
   static std::string Field(const std::string& block, const std::string& name) {
@@ -160,6 +194,8 @@ class User {
       asks_with_unknown_ = false;
       place_ = resume;
       excused_ = last == UINT64_MAX ? 0 : last;
+    } else if (reason == "skipped") {
+      SkippedGap(block, last, resume);
     } else {
       ASSERT_EQ(reason, "evicted");
       ASSERT_LE(last, truth_.events.size());
@@ -178,27 +214,51 @@ class User {
     last_id_ = id;
   }
 
+  void SkippedGap(const std::string& block, uint64_t last, uint64_t resume) {
+    ASSERT_NE(action_, LagAction::kDisconnect) << block;
+    const uint64_t first = SequenceOf(Field(block, "\"first\":\""));
+    ASSERT_LE(first, last) << block;
+    ASSERT_LE(last, truth_.events.size()) << block;
+    ASSERT_TRUE(truth_.IsWanted(subscription_, last)) << block;
+    ASSERT_GT(first, place_) << block << ", it came at " << came_at_ << trace_;
+    ASSERT_GT(first, came_at_) << "what was there when it came: " << block << trace_;
+    ASSERT_GE(resume, place_) << block;
+    ASSERT_TRUE(resume == last || (resume < last && action_ == LagAction::kConflate)) << block;
+    ExpectNothingMissing(first);
+    ++skips_;
+    excused_ = std::max(excused_, last);
+    place_ = resume;
+  }
+
   // Its last id is nobody's, or a publisher's whose event is gone.
   bool IsUnknown() const {
     const auto own = truth_.own_ids.find(last_id_);
     return asks_with_unknown_ || (own != truth_.own_ids.end() && own->second < oldest_held_);
   }
 
-  void ExpectNothingMissing(uint64_t before) const {
+  void ExpectNothingMissing(uint64_t before) {
     for (uint64_t at = std::max(place_, excused_) + 1; at < before; ++at) {
-      ASSERT_FALSE(truth_.IsWanted(subscription_, at))
-          << "event " << at << " is missing after " << place_ << ", before " << before << trace_;
+      if (!truth_.IsWanted(subscription_, at)) continue;
+      const bool is_conflated = action_ == LagAction::kConflate && at > came_at_ &&
+                                IsReplaced(truth_, at, asks_for_history_);
+      if (is_conflated) ++conflated_;
+      ASSERT_TRUE(is_conflated) << "event " << at << " is missing after " << place_ << ", before "
+                                << before << ", it came at " << came_at_ << ": "
+                                << subscription_.text() << trace_;
     }
   }
 
   const Truth& truth_;
   const bool goes_on_live_;  // after a gap
+  const LagAction action_;
   const Subscription subscription_;
   const std::vector<std::string> patterns_;
   std::string last_id_;
   uint64_t place_ = 0;
   uint64_t excused_ = 0;
   uint64_t oldest_held_ = 0;
+  uint64_t came_at_ = 0;
+  bool asks_for_history_ = false;
   bool is_earliest_ = false;
   bool asks_with_unknown_ = false;
   bool has_head_ = false;
@@ -207,6 +267,8 @@ class User {
   std::string trace_;  // for messages
   uint64_t gaps_ = 0;
   uint64_t events_ = 0;
+  uint64_t skips_ = 0;
+  uint64_t conflated_ = 0;
 };
 
 }  // namespace sluice::test
