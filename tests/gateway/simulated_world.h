@@ -104,7 +104,10 @@ class SimulatedWorld : public model::World, private http::Reports {
   }
   bool IsAtEnd(Peer peer) override {
     const PeerState& state = peers_[peer];
-    return !IsThere(state) || engines_[state.shard]->PeerAtEnd(state.peer);
+    if (!IsThere(state)) return true;
+    const SimulatedEngine& engine = *engines_[state.shard];
+    return engine.PeerAtEnd(state.peer) ||
+           (engine.PeerHasEnded(state.peer) && engine.PeerUnread(state.peer) == 0);
   }
   void Cut(Peer peer, bool with_reset) override {
     PeerState& state = peers_[peer];
@@ -266,7 +269,9 @@ class SimulatedWorld : public model::World, private http::Reports {
   bool IsThere(const PeerState& peer) const { return peer.life == life_ && !peer.is_cut; }
   void SendUnsent(PeerState* peer) {
     if (!IsThere(*peer) || peer->unsent.empty()) return;
-    peer->unsent.erase(0, engines_[peer->shard]->PeerWrite(peer->peer, peer->unsent));
+    SimulatedEngine& engine = *engines_[peer->shard];
+    if (engine.PeerHasEnded(peer->peer)) return;
+    peer->unsent.erase(0, engine.PeerWrite(peer->peer, peer->unsent));
   }
 
   const model::Setting setting_;

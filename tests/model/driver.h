@@ -138,8 +138,22 @@ class Driver {
       if (fact()) return true;
       Step(who);
     }
-    if (story_.faults.empty()) story_.faults.push_back("what is waited for does not come");
+    if (story_.faults.empty()) story_.faults.push_back("what is waited for does not come" + Lot());
     return false;
+  }
+
+  // For messages: how it stands with all.
+  std::string Lot() const {
+    std::string text;
+    for (const User& user : users_) {
+      text += "\n  reader " + std::to_string(user.reader) + (user.is_connected ? "" : " away") +
+              (user.is_open ? "" : " not open") + ", last id " + user.last_id;
+    }
+    for (const Publisher& publisher : publishers_) {
+      text += std::string("\n  publisher") + (publisher.is_connected() ? "" : " away") +
+              (publisher.awaits() ? " waits" : "");
+    }
+    return text;
   }
 
   void Step(const std::vector<User*>& also = {}) {

@@ -8,7 +8,7 @@
 // Thread: a value; the story and the truth outlive it.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <map>
 #include <optional>
@@ -82,7 +82,6 @@ class Judge {
     uint64_t first = 0;
     uint64_t last = 0;
     Tick at = 0;
-    size_t life = 0;
     uint64_t settled = 0;  // when the connection began that was told
   };
 
@@ -103,7 +102,14 @@ class Judge {
         connection.last_id, static_cast<int>(connection.from));
     const size_t shown = looked_at_ > 8 ? looked_at_ - 8 : 0;
     for (size_t i = shown; i < connection.blocks.size() && i < looked_at_; ++i) {
-      text += "\n    " + connection.blocks[i].text.substr(0, 300);
+      text += "\n    " + Shortened(connection.blocks[i].text);
+    }
+    return text;
+  }
+  static std::string Shortened(const std::string& block) {
+    std::string text;
+    for (const char c : block) {
+      if (c != 'x') text += c == '\n' ? '|' : c;
     }
     return text;
   }
@@ -214,7 +220,6 @@ class Judge {
             .first = ParseOwnId(GapField(block.text, "first")).sequence,
             .last = ParseOwnId(GapField(block.text, "last")).sequence,
             .at = block.at,
-            .life = connection.life,
             .settled = Settled(connection)};
     const OwnId id = ParseOwnId(FieldOf(block.text, "id"));
     if (!id.is_one) return Fault("a gap without an id");
@@ -228,7 +233,6 @@ class Judge {
       if (awaits_unknown_) return Fault("it is not told that its place is unknown");
       if (gap.first <= place_ || gap.last < gap.first) return Fault("a gap of what it has had");
       if (id.sequence < place_) return Fault("a gap's id is before its place");
-      Pass(connection, place_, gap.first, block.at);
       gap.reason == "skipped" ? LookAtSkip(gap, id.sequence) : LookAtEviction(connection, gap);
     }
     gaps_.push_back(gap);
@@ -238,7 +242,8 @@ class Judge {
 
   void LookAtEviction(const Connection& connection, const Gap& gap) {
     if (gap.reason != "evicted") return Fault("a gap without a reason");
-    const bool is_of_a_start = gap.last < story_.lives[connection.life].first_sequence;
+    const bool is_of_a_start = (story_.setting.goes_on_live ? gap.first : gap.last) <
+                               story_.lives[connection.life].first_sequence;
     if (is_of_a_start && connection.life != 0) return;
     bool is_last_wanted = false;
     bool has_gone = false;
@@ -365,16 +370,18 @@ class Judge {
       const size_t number = next->second;
       if (had_.contains(number) || IsExcused(connection, number, at)) continue;
       const Sent& sent = story_.sent[number];
-      return Fault(fmt::format("it misses event {} (sequence {}, of life {}, key \"{}\"), "
-                               "on its way to {}",
-                               number, next->first, sent.life, sent.key, before));
+      return Fault(fmt::format(
+          "it misses event {} (sequence {}, of life {}, to {}, key \"{}\"), on its way to {}",
+          number, next->first, sent.life, fmt::join(sent.topics, " "), sent.key, before));
     }
   }
 
   bool IsExcused(const Connection& connection, size_t number, Tick at) {
     const uint64_t sequence = truth_.SequenceOf(number);
     for (const Gap& gap : gaps_) {
-      if (sequence < gap.first || sequence > gap.last || !Holds(gap, number)) continue;
+      if (sequence < gap.first || sequence > gap.last || !Holds(gap, connection, number, at)) {
+        continue;
+      }
       Count(("missed, " + gap.reason).c_str());
       return true;
     }
@@ -394,11 +401,11 @@ class Judge {
     return true;
   }
 
-  bool Holds(const Gap& gap, size_t number) const {
-    const uint64_t sequence = truth_.SequenceOf(number);
-    if (gap.reason == "skipped") return sequence > gap.settled;
-    return story_.setting.goes_on_live || truth_.MayBeEvicted(number, gap.at, gap.life) ||
-           truth_.MayBeLost(number, gap.life);
+  // What a gap names may also go after it was told.
+  bool Holds(const Gap& gap, const Connection& connection, size_t number, Tick at) const {
+    if (gap.reason == "skipped") return truth_.SequenceOf(number) > gap.settled;
+    return story_.setting.goes_on_live || truth_.MayBeEvicted(number, at, connection.life) ||
+           truth_.MayBeLost(number, connection.life);
   }
 
   // By a newer one that was there, and that it gets, or misses for a reason of its own.
