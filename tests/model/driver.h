@@ -31,6 +31,7 @@ struct DriverBounds {
 class Driver {
  public:
   static constexpr size_t kReadersMax = 22;
+  static constexpr int kAttempts = 20;
 
   Driver(World& world, Story& story, Plan& plan, const DriverBounds& bounds)
       : world_(world), story_(story), plan_(plan), bounds_(bounds) {}
@@ -323,8 +324,6 @@ class Driver {
         })) {
       return {};
     }
-    const std::vector<size_t> first_ends = PublishEnds();
-    if (!AwaitEnds(first_ends)) return {};
     // What is there now is known to the last event.
     for (int i = 0; i < 12; ++i) Connect(&AddUser(plan_.Patterns()));
     for (User& user : users_) user.reads_max = SIZE_MAX;
@@ -336,8 +335,17 @@ class Driver {
         })) {
       return {};
     }
-    const std::vector<size_t> ends = PublishEnds();
-    return AwaitEnds(ends) ? ends : std::vector<size_t>{};
+    // Who is cut off before it has any id begins anew behind them: then there are others.
+    for (int attempt = 0; attempt < kAttempts && story_.faults.empty(); ++attempt) {
+      const std::vector<size_t> ends = PublishEnds();
+      for (int step = 0; step < bounds_.patience / kAttempts; ++step) {
+        ReadAndReturn();
+        if (AllHave(ends)) return ends;
+        Step();
+      }
+    }
+    story_.faults.push_back("somebody never gets to the end" + Lot());
+    return {};
   }
 
   // To all that ask for a topic, then to all that ask for none.
@@ -371,13 +379,10 @@ class Driver {
     }
   }
 
-  bool AwaitEnds(const std::vector<size_t>& ends) {
-    return Await([&] {
-      ReadAndReturn();
-      return std::all_of(users_.begin(), users_.end(), [&](const User& user) {
-        const auto& patterns = story_.readers[user.reader].patterns;
-        return user.seen == (WantsNoTopic(patterns) ? ends[1] : ends[0]);
-      });
+  bool AllHave(const std::vector<size_t>& ends) const {
+    return std::all_of(users_.begin(), users_.end(), [&](const User& user) {
+      const auto& patterns = story_.readers[user.reader].patterns;
+      return user.seen == (WantsNoTopic(patterns) ? ends[1] : ends[0]);
     });
   }
 

@@ -115,6 +115,7 @@ class Truth {
             std::to_string(sequence));
     }
     facts.sequence = sequence;
+    if (getenv("DBG")) printf("place %zu at %lu follows %d life %zu\n", number, sequence, story_.sent[number].follows, story_.sent[number].life);
     const auto [at, is_new] = in_order_.emplace(sequence, number);
     if (!is_new) Fault(Name(number) + " has the sequence of " + Name(at->second));
     const size_t life = story_.sent[number].life;
@@ -158,29 +159,33 @@ class Truth {
     });
   }
 
-  // Who asks for everything gets each sequence of a life, so a publisher's id has the place after
-  // that of the event before it.
+  // Who asks for everything gets each sequence of a life, but for those in a gap: so a publisher's
+  // id has the place after that of the event before it.
   void PlaceThoseSeenInARow() {
     for (const Reader& reader : story_.readers) {
       if (reader.patterns != std::vector<std::string>{"**"}) continue;
       for (const Connection& connection : reader.connections) {
-        uint64_t before = 0;
-        if (connection.from == From::kValues && connection.last_id.empty()) continue;
-        for (const Block& block : connection.blocks) {
-          const size_t number = NumberOf(block.text);
-          if (number >= facts_.size()) {
-            const OwnId own = ParseOwnId(FieldOf(block.text, "id"));
-            before = IsOf(block.text, "sluice.open") && own.is_one ? own.sequence : 0;
-            continue;
-          }
-          const uint64_t first = story_.lives[story_.sent[number].life].first_sequence;
-          if (facts_[number].sequence == 0 && before + 1 >= first && before != 0 &&
-              story_.sent[number].life == connection.life) {
-            Place(number, before + 1);
-          }
-          before = facts_[number].sequence;
-        }
+        if (connection.from == From::kNow || !connection.last_id.empty()) PlaceRow(connection);
       }
+    }
+  }
+  void PlaceRow(const Connection& connection) {
+    const uint64_t first = story_.lives[connection.life].first_sequence;
+    uint64_t before = 0;
+    uint64_t gap_last = 0;
+    for (const Block& block : connection.blocks) {
+      const size_t number = NumberOf(block.text);
+      if (number >= facts_.size()) {
+        before = ParseOwnId(FieldOf(block.text, "id")).sequence;
+        if (const OwnId last = ParseOwnId(GapField(block.text, "last")); last.is_one) {
+          gap_last = std::max(gap_last, last.sequence);
+        }
+        continue;
+      }
+      const bool is_next = before != 0 && before + 1 >= first && before >= gap_last &&
+                           story_.sent[number].life == connection.life;
+      if (facts_[number].sequence == 0 && is_next) Place(number, before + 1);
+      before = facts_[number].sequence;
     }
   }
 
