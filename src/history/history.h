@@ -64,8 +64,8 @@ class History {
   // Fills the chunk with what the reading wants after one sequence and up to another, which must
   // have been appended. The next part begins after chunk->last.
   void Read(Reading& reading, uint64_t after, uint64_t through, Chunk* chunk) const;
-  // Fills it with the values, from the first on; returns how many it is done with. A value that was
-  // replaced meanwhile is left out: its newer event comes live.
+  // Fills it with the values, from the first on; returns how many it is done with. An event that
+  // was replaced meanwhile in all of its topics is left out: what is newer comes live.
   size_t ReadValues(std::span<const ValueRef> values, Chunk* chunk) const;
 
   // `through` is the shard's drained place, where a stream from now on starts; `newest` the newest

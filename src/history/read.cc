@@ -102,17 +102,24 @@ void History::Read(Reading& reading, uint64_t after, uint64_t through, Chunk* ch
 size_t History::ReadValues(std::span<const ValueRef> values, Chunk* chunk) const {
   *chunk = Chunk();
   size_t done = 0;
-  for (const ValueRef& ref : values) {
-    const Value& value = values_[ref.value];
-    if (value.sequence == ref.sequence) {
+  while (done < values.size()) {
+    // An event may be the value of several topics, and still of one where it is not of another.
+    const uint64_t sequence = values[done].sequence;
+    const Value* value = nullptr;
+    size_t end = done;
+    for (; end < values.size() && values[end].sequence == sequence; ++end) {
+      const Value& of_topic = values_[values[end].value];
+      if (of_topic.sequence == sequence) value = &of_topic;
+    }
+    if (value != nullptr) {
       const std::string_view bytes =
-          value.taken_over ? value.bytes() : stores_[value.store]->Find(value.ordinal).bytes();
+          value->taken_over ? value->bytes() : stores_[value->store]->Find(value->ordinal).bytes();
       if (!Fits(*chunk, bytes.size())) break;
       chunk->bytes.append(bytes);
       chunk->marks.push_back(
-          {static_cast<uint32_t>(chunk->bytes.size()), value.sequence, value.published_ns});
+          {static_cast<uint32_t>(chunk->bytes.size()), sequence, value->published_ns});
     }
-    ++done;
+    done = end;
   }
   chunk->is_complete = done == values.size();
   return done;

@@ -187,13 +187,9 @@ void History::CollectValues(const Reading& reading, uint64_t through, Start* sta
       if (is_everything || (!name.empty() && reading.Wants(name))) collect(topic);
     }
   }
-  // An event of several topics comes once.
-  auto& values = start->values;
-  std::sort(values.begin(), values.end(),
+  // Those of one event, for its topics, stand side by side.
+  std::sort(start->values.begin(), start->values.end(),
             [](const ValueRef& a, const ValueRef& b) { return a.sequence < b.sequence; });
-  values.erase(std::unique(values.begin(), values.end(),
-                           [](const auto& a, const auto& b) { return a.sequence == b.sequence; }),
-               values.end());
 }
 
 }  // namespace sluice

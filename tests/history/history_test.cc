@@ -210,6 +210,23 @@ TEST(History, ValueReplacedMeanwhileIsLeftOut) {
   EXPECT_TRUE(chunk.is_complete);
 }
 
+TEST(History, ValueReplacedInOneOfItsTopicsOnlyIsStillSentOnce) {
+  History history(Events(10), TestEpoch());
+  history.Append(*MakeFrame(1, {.topics = {"t", "u"}, .key = "a"}));
+  Reading reading(Asking({"t", "u"}));
+  for (const char* replaced : {"t", "u"}) {
+    Start start;
+    history.Resolve({.from = StreamStart::From::kValues}, reading, 1, 1, &start);
+    Chunk chunk;
+    EXPECT_EQ(history.ReadValues(start.values, &chunk), start.values.size());
+    EXPECT_EQ(Sequences(chunk), std::vector<uint64_t>{1});
+    history.Append(*MakeFrame(history.newest() + 1, {.topics = {replaced}, .key = "a"}));
+    history.ReadValues(start.values, &chunk);
+    const bool is_value_of_u = std::string_view(replaced) == "t";
+    EXPECT_EQ(Sequences(chunk), std::vector<uint64_t>(is_value_of_u ? 1 : 0, 1));
+  }
+}
+
 TEST(History, EventLargerThanItsBoundIsEvictedAtOnce) {
   HistoryLimits limits;
   limits.otherwise.bytes_max = 10'000;
