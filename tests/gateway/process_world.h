@@ -57,8 +57,7 @@ class ProcessWorld : public model::World {
 
   Peer Connect(bool takes_little) override {
     Socket socket{.fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    const int bytes = 4096;
-    if (takes_little) setsockopt(socket.fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    if (takes_little) SetReceiveBuffer(&socket, 4096);
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(port_);
@@ -76,6 +75,8 @@ class ProcessWorld : public model::World {
   std::string Read(Peer peer, size_t bytes_max) override {
     Socket& socket = sockets_[peer];
     SendUnsent(&socket);
+    // Who takes all there is does so at once.
+    if (bytes_max == SIZE_MAX && socket.takes_little) SetReceiveBuffer(&socket, 1 << 20);
     std::string bytes;
     while (!socket.is_at_end && bytes.size() < bytes_max) {
       char some[16 * 1024];
@@ -113,8 +114,14 @@ class ProcessWorld : public model::World {
   struct Socket {
     int fd = -1;
     bool is_at_end = false;
+    bool takes_little = false;
     std::string unsent = {};
   };
+
+  static void SetReceiveBuffer(Socket* socket, int bytes) {
+    setsockopt(socket->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    socket->takes_little = !socket->takes_little;
+  }
 
   static void WriteConfig(const model::Setting& setting, const std::string& path) {
     std::ofstream to(path);

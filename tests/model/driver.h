@@ -210,6 +210,7 @@ class Driver {
         if (plan_.OneIn(2)) Connect(user);
         break;
       default:
+        if (user->reads_max == 0 && !plan_.OneIn(3)) break;  // for a while
         constexpr size_t kReads[] = {0, 0, 30, 300, 3000, SIZE_MAX, SIZE_MAX};
         user->reads_max = kReads[plan_.Below(7)];
     }

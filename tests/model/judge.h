@@ -61,6 +61,9 @@ class Judge {
     for (const auto& [sequence, number] : truth_.in_order()) {
       if (Wants(number)) wanted_.emplace(sequence, number);
     }
+    for (size_t number = 0; number < story_.sent.size(); ++number) {
+      if (truth_.MayBeAnywhere(number) && Wants(number)) without_place_.push_back(number);
+    }
   }
 
   // What is wrong; nothing if all is well.
@@ -185,21 +188,24 @@ class Judge {
   void LookAtNewest(const Connection& connection) {
     uint64_t surely_behind = 0;
     uint64_t perhaps_behind = 0;
-    bool has_older = false;
+    size_t older = SIZE_MAX;
     for (const auto& [sequence, number] : wanted_) {
       const Sent& sent = story_.sent[number];
       const bool may_be_gone = truth_.MayBeEvicted(number, opened_at_, connection.life) ||
                                truth_.MayBeLost(number, connection.life);
       if (sequence <= place_) {
-        has_older |= !may_be_gone && sent.life <= connection.life;
+        if (!may_be_gone && sent.life <= connection.life) older = number;
       } else {
         surely_behind += !may_be_gone && sequence <= Settled(connection);
         perhaps_behind += sent.sent_at < opened_at_;
       }
     }
     if (surely_behind > connection.newest_count) Fault("it is sent more than it asked for");
-    if (has_older && perhaps_behind < connection.newest_count) {
-      Fault("it is sent fewer than it asked for");
+    for (const size_t number : without_place_) perhaps_behind += IsBefore(number, opened_at_);
+    if (older != SIZE_MAX && perhaps_behind < connection.newest_count) {
+      Fault(fmt::format("it is sent {} and asked for {}: where is event {} (sequence {})?",
+                        perhaps_behind, connection.newest_count, older,
+                        truth_.SequenceOf(older)));
     }
   }
 
@@ -320,6 +326,7 @@ class Judge {
     uint64_t through = UINT64_MAX;
     Tick sent_before = kNever;
     size_t surely_in_life = 0;  // not those that may have died before it
+    bool is_excuse = false;     // one whose place nobody knows may have, too
   };
   bool HasNewerValue(size_t number, const std::string& topic, const Replacing& by) const {
     const Sent& sent = story_.sent[number];
@@ -334,8 +341,20 @@ class Judge {
         return true;
       }
     }
-    return false;
+    return by.is_excuse && MayHaveAnother(number, topic, by.sent_before);
   }
+  // One whose place nobody knows.
+  bool MayHaveAnother(size_t number, const std::string& topic, Tick before) const {
+    const Sent& sent = story_.sent[number];
+    return std::any_of(without_place_.begin(), without_place_.end(), [&](size_t other) {
+      const Sent& newer = story_.sent[other];
+      const auto& topics = newer.topics;
+      return newer.key == sent.key && newer.sent_at < before && newer.life >= sent.life &&
+             (topic.empty() ? topics.empty()
+                            : std::find(topics.begin(), topics.end(), topic) != topics.end());
+    });
+  }
+  bool IsBefore(size_t number, Tick at) const { return story_.sent[number].sent_at < at; }
   // As a value of each of its topics that are asked for.
   bool IsReplacedEverywhere(size_t number, const Replacing& by) const {
     const Sent& sent = story_.sent[number];
@@ -351,7 +370,7 @@ class Judge {
   bool IsLookedAtAsValue(const Connection& connection, size_t number) {
     const Sent& sent = story_.sent[number];
     const uint64_t settled = Settled(connection);
-    if (!sent.key.empty() && !IsReplacedEverywhere(number, {settled, kNever, connection.life})) {
+    if (!sent.key.empty() && !IsReplacedEverywhere(number, {.through = settled, .surely_in_life = connection.life})) {
       Count("values");
       return true;
     }
@@ -363,7 +382,7 @@ class Judge {
     if (connection.from != From::kValues || !IsFresh(connection)) return false;
     const Sent& sent = story_.sent[number];
     if (sent.sent_at > opened_at_ || has_live_begun_) return false;
-    if (sent.key.empty() || IsReplacedEverywhere(number, {.sent_before = at})) return true;
+    if (sent.key.empty() || IsReplacedEverywhere(number, {.sent_before = at, .is_excuse = true})) return true;
     return truth_.MayBeLost(number, connection.life) ||
            (sent.life < connection.life &&
             truth_.MayBeEvicted(number, opened_at_, connection.life));
@@ -393,13 +412,7 @@ class Judge {
       Count(("missed, " + gap.reason).c_str());
       return true;
     }
-    const bool begins_in_the_past =
-        IsFresh(connection) &&
-        (connection.from == From::kEarliest || connection.from == From::kNewest);
-    if (begins_in_the_past && (truth_.MayBeEvicted(number, opened_at_, connection.life) ||
-                               truth_.MayBeLost(number, connection.life))) {
-      return true;
-    }
+    if (WasGoneAtTheBeginning(connection, number, at)) return true;
     if (IsNoValue(connection, number, at)) {
       Count("missed, no value");
       return true;
@@ -407,6 +420,18 @@ class Judge {
     if (!IsConflated(connection, number, at)) return false;
     Count("missed, conflated");
     return true;
+  }
+
+  // Who begins in the past without an id is told of no gap before what is held. Where something has
+  // gone that stands behind the oldest event held (of another class, or in a kill), nor is it told
+  // of what goes there while it reads.
+  bool WasGoneAtTheBeginning(const Connection& connection, size_t number, Tick at) const {
+    const bool begins_in_the_past = connection.from == From::kEarliest ||
+                                    connection.from == From::kNewest;
+    if (!IsFresh(connection) || !begins_in_the_past) return false;
+    const bool has_holes = story_.setting.has_rare_class || connection.life != 0;
+    return truth_.MayBeEvicted(number, has_holes ? at : opened_at_, connection.life) ||
+           truth_.MayBeLost(number, connection.life);
   }
 
   // What a gap names may also go after it was told.
@@ -429,7 +454,10 @@ class Judge {
         return true;
       }
     }
-    return false;
+    return std::any_of(without_place_.begin(), without_place_.end(), [&](size_t other) {
+      const Sent& newer = story_.sent[other];
+      return newer.life == sent.life && newer.key == sent.key && newer.topics == sent.topics;
+    });
   }
 
   const Story& story_;
@@ -438,6 +466,7 @@ class Judge {
   Counts& counts_;
   const Action action_;
   std::map<uint64_t, size_t> wanted_;
+  std::vector<size_t> without_place_;  // wanted, and perhaps there
   std::set<size_t> had_;
   std::set<size_t> had_without_place_;
   std::vector<Gap> gaps_;

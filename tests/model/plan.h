@@ -61,7 +61,7 @@ class Plan {
   }
 
   // The number is in its data, and in its id if it has one of its own.
-  Sent DrawEvent(size_t number) {
+  Sent DrawEvent(size_t number, uint32_t data_bytes_max) {
     Sent sent;
     for (uint32_t i = Below(8) == 0 ? 0 : 1 + Below(Below(3) == 0 ? 3 : 1); i != 0; --i) {
       const std::string& name = Name();
@@ -69,12 +69,12 @@ class Plan {
         sent.topics.push_back(name);
       }
     }
-    if (!OneIn(3)) sent.key = "k" + std::to_string(Below(4));
+    if (!OneIn(3)) sent.key = "k" + std::to_string(Below(3));
     if (OneIn(4)) sent.id = "p" + std::to_string(number);
     if (OneIn(8)) sent.type = "kind" + std::to_string(Below(3));
     if (OneIn(10)) sent.retry_ms = 700;
     sent.data = "e" + std::to_string(number) + " ";
-    sent.data += std::string(Below(OneIn(6) ? 6000 : 300), 'x');
+    sent.data += std::string(Below(OneIn(6) ? 6000 : data_bytes_max), 'x');
     if (OneIn(6)) sent.data += "\nof two lines";
     return sent;
   }

@@ -113,7 +113,7 @@ class Publisher {
 
   size_t New(bool needs_id = false) {
     const size_t number = story_.sent.size();
-    Sent sent = plan_.DrawEvent(number);
+    Sent sent = plan_.DrawEvent(number, story_.setting.data_bytes_max);
     if (needs_id) sent.id = "p" + std::to_string(number);
     sent.life = story_.lives.size() - 1;
     sent.sent_at = story_.Next();

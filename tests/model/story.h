@@ -35,6 +35,7 @@ struct Setting {
   uint64_t table_events_max = 0;
   bool syncs_each = true;  // --ack synced
   bool has_faults = false;
+  uint32_t data_bytes_max = 300;  // of most events
 };
 inline constexpr const char* kRareClass = "a/**";
 inline constexpr const char* kSkipping = "s/**";

@@ -33,6 +33,11 @@ class Truth {
   bool Exists(size_t number) const { return facts_[number].exists; }
   // 0: nobody could tell.
   uint64_t SequenceOf(size_t number) const { return facts_[number].sequence; }
+  // It may have been there, and nobody can tell where.
+  bool MayBeAnywhere(size_t number) const {
+    return facts_[number].sequence == 0 &&
+           (facts_[number].exists || story_.sent[number].fate != Fate::kRefused);
+  }
   const std::string& IdOf(size_t number) const { return facts_[number].id; }
   // Of those that exist and have a known place.
   const std::map<uint64_t, size_t>& in_order() const { return in_order_; }
@@ -115,7 +120,6 @@ class Truth {
             std::to_string(sequence));
     }
     facts.sequence = sequence;
-    if (getenv("DBG")) printf("place %zu at %lu follows %d life %zu\n", number, sequence, story_.sent[number].follows, story_.sent[number].life);
     const auto [at, is_new] = in_order_.emplace(sequence, number);
     if (!is_new) Fault(Name(number) + " has the sequence of " + Name(at->second));
     const size_t life = story_.sent[number].life;
