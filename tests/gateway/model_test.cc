@@ -47,7 +47,7 @@ void RunSeed(uint64_t seed, const std::string& engine, Counts* counts) {
   // A kernel has buffers, which have to be full before anybody is slow.
   if (!is_simulated) story.setting.data_bytes_max = 6000;
   const DriverBounds bounds = {.lives = is_simulated ? 4 : 3,
-                               .steps = is_simulated ? 1500 : 1200,
+                               .steps = is_simulated ? 1500 : 6000,
                                .patience = is_simulated ? 100'000 : 30'000};
   const auto world = MakeWorld(story.setting, engine);
   const auto ends = model::Driver(*world, story, plan, bounds).Run();

@@ -52,6 +52,7 @@ class ProcessWorld : public model::World {
     return true;
   }
   void Kill(model::Ending) override { program_->End(SIGKILL); }
+  bool CanLosePower() const override { return false; }
   void BeginStop() override { program_->Signal(SIGTERM); }
   bool HasStopped() override { return program_->HasEnded(); }
 

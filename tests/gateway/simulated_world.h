@@ -66,6 +66,7 @@ class SimulatedWorld : public model::World, private http::Reports {
     is_slow_ = false;
     ThrowAway();
   }
+  bool CanLosePower() const override { return true; }
   void BeginStop() override {
     SlowDisk(false);
     stop_turns_ = 0;

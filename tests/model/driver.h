@@ -107,7 +107,7 @@ class Driver {
 
   void End() {
     const bool stops = plan_.OneIn(4);
-    const bool cuts_power = !stops && plan_.OneIn(2);
+    const bool cuts_power = !stops && world_.CanLosePower() && plan_.OneIn(2);
     story_.lives.back().ending = stops        ? Ending::kStop
                                  : cuts_power ? Ending::kPowerLoss
                                               : Ending::kKill;

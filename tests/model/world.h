@@ -21,6 +21,8 @@ class World {
   virtual bool Start(std::string* why) = 0;
   // At once; what is under way is lost.
   virtual void Kill(Ending ending) = 0;
+  // What was written and not synced goes too.
+  virtual bool CanLosePower() const = 0;
   // In order: Step until it has ended.
   virtual void BeginStop() = 0;
   virtual bool HasStopped() = 0;
