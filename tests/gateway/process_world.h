@@ -26,18 +26,12 @@ class ProcessWorld : public model::World {
   ProcessWorld(const model::Setting& setting, const std::string& engine) {
     const std::string config = folder_.path() + "/sluice.toml";
     WriteConfig(setting, config);
-    arguments_ = {"--config",
-                  config,
-                  "--listen",
-                  "127.0.0.1:0",
-                  "--shards",
-                  std::to_string(setting.shards),
-                  "--engine",
-                  engine,
-                  "--journal",
-                  folder_.path() + "/journal",
-                  "--ack",
-                  setting.syncs_each ? "synced" : "memory"};
+    arguments_ = {"--config",  config,
+                  "--listen",  "127.0.0.1:0",
+                  "--shards",  std::to_string(setting.shards),
+                  "--engine",  engine,
+                  "--journal", folder_.path() + "/journal",
+                  "--ack",     setting.syncs_each ? "synced" : "memory"};
   }
   ~ProcessWorld() override {
     for (Socket& socket : sockets_) Close(&socket);
@@ -81,8 +75,7 @@ class ProcessWorld : public model::World {
     std::string bytes;
     while (!socket.is_at_end && bytes.size() < bytes_max) {
       char some[16 * 1024];
-      const ssize_t n =
-          recv(socket.fd, some, std::min(sizeof some, bytes_max - bytes.size()), 0);
+      const ssize_t n = recv(socket.fd, some, std::min(sizeof some, bytes_max - bytes.size()), 0);
       if (n > 0) {
         bytes.append(some, static_cast<size_t>(n));
       } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {

@@ -24,8 +24,8 @@ namespace sluice::model {
 
 struct DriverBounds {
   int lives = 4;
-  int steps = 700;             // of a life
-  int patience = 200'000;      // steps until somebody who waits gives up: the run has failed
+  int steps = 700;         // of a life
+  int patience = 200'000;  // steps until somebody who waits gives up: the run has failed
 };
 
 class Driver {
@@ -87,11 +87,13 @@ class Driver {
     probe.reader = story_.readers.size();
     story_.readers.push_back({.patterns = {"**"}, .connections = {}, .reads_to_the_end = false});
     Connect(&probe);
-    if (!Await([&] {
-          Read(&probe);
-          if (!probe.is_connected) Connect(&probe);
-          return probe.is_open;
-        }, {&probe})) {
+    if (!Await(
+            [&] {
+              Read(&probe);
+              if (!probe.is_connected) Connect(&probe);
+              return probe.is_open;
+            },
+            {&probe})) {
       return false;
     }
     story_.lives.back().first_sequence = ParseOwnId(probe.last_id).sequence + 1;
@@ -200,9 +202,8 @@ class Driver {
   void Behave(User* user) {
     if (!user->is_connected) return Connect(user);
     if (user->is_witness) return;
-    switch (plan_.Below(8)) {
+    switch (plan_.Below(10)) {
       case 0:
-      case 1:
         // At whatever byte it is.
         Read(user);
         if (user->is_connected) world_.Cut(user->peer, plan_.OneIn(2));
@@ -210,7 +211,7 @@ class Driver {
         if (plan_.OneIn(2)) Connect(user);
         break;
       default:
-        if (user->reads_max == 0 && !plan_.OneIn(3)) break;  // for a while
+        if (user->reads_max == 0 && !plan_.OneIn(5)) break;  // for a while
         constexpr size_t kReads[] = {0, 0, 30, 300, 3000, SIZE_MAX, SIZE_MAX};
         user->reads_max = kReads[plan_.Below(7)];
     }
@@ -274,7 +275,7 @@ class Driver {
       header = "Last-Event-ID: " + user->last_id + "\r\n";
     }
     ReaderOf(*user).connections.push_back(std::move(connection));
-    user->peer = world_.Connect(!user->is_witness && !is_probe && plan_.OneIn(2));
+    user->peer = world_.Connect(!user->is_witness && !is_probe && !plan_.OneIn(4));
     user->is_connected = true;
     user->is_open = false;
     user->splitter = BlockSplitter();
@@ -330,9 +331,8 @@ class Driver {
     for (User& user : users_) user.reads_max = SIZE_MAX;
     if (!Await([&] {
           ReadAndReturn();
-          return std::all_of(users_.begin(), users_.end(), [](const User& user) {
-            return user.is_open;
-          });
+          return std::all_of(users_.begin(), users_.end(),
+                             [](const User& user) { return user.is_open; });
         })) {
       return {};
     }

@@ -100,9 +100,9 @@ class Judge {
     return truth_.SettledBy(connection.begun_at, connection.life);
   }
   std::string Trace(const Connection& connection) const {
-    std::string text = fmt::format(
-        "\n  place {}, a connection of life {}, last id \"{}\", from {}:", place_, connection.life,
-        connection.last_id, static_cast<int>(connection.from));
+    std::string text =
+        fmt::format("\n  place {}, a connection of life {}, last id \"{}\", from {}:", place_,
+                    connection.life, connection.last_id, static_cast<int>(connection.from));
     const size_t shown = looked_at_ > 8 ? looked_at_ - 8 : 0;
     for (size_t i = shown; i < connection.blocks.size() && i < looked_at_; ++i) {
       text += "\n    " + Shortened(connection.blocks[i].text);
@@ -204,8 +204,7 @@ class Judge {
     for (const size_t number : without_place_) perhaps_behind += IsBefore(number, opened_at_);
     if (older != SIZE_MAX && perhaps_behind < connection.newest_count) {
       Fault(fmt::format("it is sent {} and asked for {}: where is event {} (sequence {})?",
-                        perhaps_behind, connection.newest_count, older,
-                        truth_.SequenceOf(older)));
+                        perhaps_behind, connection.newest_count, older, truth_.SequenceOf(older)));
     }
   }
 
@@ -258,8 +257,8 @@ class Judge {
     if (is_of_a_start && connection.life != 0) return;
     bool is_last_wanted = false;
     bool has_gone = false;
-    for (auto at = wanted_.lower_bound(gap.first);
-         at != wanted_.end() && at->first <= gap.last; ++at) {
+    for (auto at = wanted_.lower_bound(gap.first); at != wanted_.end() && at->first <= gap.last;
+         ++at) {
       const bool is_gone = truth_.MayBeEvicted(at->second, gap.at, connection.life) ||
                            truth_.MayBeLost(at->second, connection.life);
       has_gone |= is_gone;
@@ -335,9 +334,9 @@ class Judge {
       const Sent& newer = story_.sent[at->second];
       if (newer.key != sent.key || newer.sent_at >= by.sent_before) continue;
       if (truth_.MayBeLost(at->second, by.surely_in_life)) continue;
-      if (topic.empty() ? newer.topics.empty()
-                        : std::find(newer.topics.begin(), newer.topics.end(), topic) !=
-                              newer.topics.end()) {
+      if (topic.empty()
+              ? newer.topics.empty()
+              : std::find(newer.topics.begin(), newer.topics.end(), topic) != newer.topics.end()) {
         return true;
       }
     }
@@ -370,7 +369,8 @@ class Judge {
   bool IsLookedAtAsValue(const Connection& connection, size_t number) {
     const Sent& sent = story_.sent[number];
     const uint64_t settled = Settled(connection);
-    if (!sent.key.empty() && !IsReplacedEverywhere(number, {.through = settled, .surely_in_life = connection.life})) {
+    if (!sent.key.empty() &&
+        !IsReplacedEverywhere(number, {.through = settled, .surely_in_life = connection.life})) {
       Count("values");
       return true;
     }
@@ -382,7 +382,8 @@ class Judge {
     if (connection.from != From::kValues || !IsFresh(connection)) return false;
     const Sent& sent = story_.sent[number];
     if (sent.sent_at > opened_at_ || has_live_begun_) return false;
-    if (sent.key.empty() || IsReplacedEverywhere(number, {.sent_before = at, .is_excuse = true})) return true;
+    if (sent.key.empty() || IsReplacedEverywhere(number, {.sent_before = at, .is_excuse = true}))
+      return true;
     return truth_.MayBeLost(number, connection.life) ||
            (sent.life < connection.life &&
             truth_.MayBeEvicted(number, opened_at_, connection.life));
@@ -426,8 +427,8 @@ class Judge {
   // gone that stands behind the oldest event held (of another class, or in a kill), nor is it told
   // of what goes there while it reads.
   bool WasGoneAtTheBeginning(const Connection& connection, size_t number, Tick at) const {
-    const bool begins_in_the_past = connection.from == From::kEarliest ||
-                                    connection.from == From::kNewest;
+    const bool begins_in_the_past =
+        connection.from == From::kEarliest || connection.from == From::kNewest;
     if (!IsFresh(connection) || !begins_in_the_past) return false;
     const bool has_holes = story_.setting.has_rare_class || connection.life != 0;
     return truth_.MayBeEvicted(number, has_holes ? at : opened_at_, connection.life) ||

@@ -14,7 +14,7 @@
 namespace sluice::model {
 
 inline const std::vector<std::string>& Names() {
-  static const std::vector<std::string> names = {"s/a", "s/b", "s/a/x", "c/a", "c/b",
+  static const std::vector<std::string> names = {"s/a",   "s/b", "s/a/x", "c/a", "c/b",
                                                  "c/a/x", "a",   "a/b",   "a/c"};
   return names;
 }
@@ -35,8 +35,8 @@ class Plan {
     setting.rare_events_max = OneIn(3) ? 100'000 : 5 + Below(100);
     setting.other_events_max = OneIn(3) ? 100'000 : 20 + Below(300);
     setting.goes_on_live = OneIn(4);
-    setting.skip_events_max = 2 + Below(20);
-    setting.conflate_events_max = 2 + Below(20);
+    setting.skip_events_max = 1 + Below(8);
+    setting.conflate_events_max = 1 + Below(8);
     setting.table_events_max = OneIn(3) ? 4 + Below(10) : 1000;
     setting.syncs_each = !OneIn(4);
     setting.has_faults = OneIn(2);
@@ -49,10 +49,10 @@ class Plan {
     static const std::vector<std::string> kPatterns = {
         "s/*", "s/**", "c/*", "c/**", "*", "a/**", "*/a", "*/a/x", "c/a/*", "**", "none/*"};
     std::vector<std::string> patterns;
-    const uint32_t kind = Below(6);
+    const uint32_t kind = Below(9);
     if (kind == 0) return patterns;
     // Those of one policy.
-    if (kind <= 2) return kind == 1 ? OneOf({"s/*", "s/**", "s/a"}) : OneOf({"c/*", "c/**", "c/a"});
+    if (kind <= 4) return kind <= 2 ? OneOf({"s/*", "s/**", "s/a"}) : OneOf({"c/*", "c/**", "c/a"});
     for (uint32_t i = 1 + Below(3); i != 0; --i) {
       patterns.push_back(OneIn(2) ? Name()
                                   : kPatterns[Below(static_cast<uint32_t>(kPatterns.size()))]);

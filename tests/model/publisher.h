@@ -186,10 +186,9 @@ class Publisher {
       line += "ack=" + ack;
     }
     const bool has_key = !key.empty() || target.find("idempotent=id") != std::string::npos;
-    const std::string request = "POST " + line + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: " +
-                                type + "\r\n" + key +
-                                "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
-                                body;
+    const std::string request =
+        "POST " + line + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: " + type + "\r\n" + key +
+        "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
     if (has_key) repeatables_.push_back({story_.lives.size() - 1, numbers, request, ack});
     world_.Write(peer_, request);
     const bool is_array = body.starts_with('[');

@@ -100,7 +100,8 @@ class Truth {
     }
     facts.id = id;
     const auto [at, is_new] = by_id_.emplace(id, number);
-    if (at->second != number) Fault("id " + id + " is " + Name(at->second) + " and " + Name(number));
+    if (at->second != number)
+      Fault("id " + id + " is " + Name(at->second) + " and " + Name(number));
     if (!story_.sent[number].id.empty()) {
       if (id != story_.sent[number].id) Fault(Name(number) + " has not its publisher's id");
       by_publisher_id_[id] = number;
@@ -126,8 +127,8 @@ class Truth {
     const bool is_in_life =
         sequence >= story_.lives[life].first_sequence &&
         (life + 1 == story_.lives.size() || sequence < story_.lives[life + 1].first_sequence);
-    if (!is_in_life) Fault(Name(number) + " has a sequence of another life than " +
-                           std::to_string(life));
+    if (!is_in_life)
+      Fault(Name(number) + " has a sequence of another life than " + std::to_string(life));
   }
 
   void TakeAnswers() {
@@ -217,10 +218,9 @@ class Truth {
     for (const auto& [sequence, number] : in_order_) {
       const Sent& sent = story_.sent[number];
       const Ending ending = story_.lives[sent.life].ending;
-      const bool is_promised =
-          sent.fate == Fate::kAccepted &&
-          (sent.reach == Reach::kSynced ||
-           (sent.reach == Reach::kWritten && ending == Ending::kKill));
+      const bool is_promised = sent.fate == Fate::kAccepted &&
+                               (sent.reach == Reach::kSynced ||
+                                (sent.reach == Reach::kWritten && ending == Ending::kKill));
       if (ending == Ending::kStop || is_promised || seen_later_.contains(number)) {
         kept_through_[sent.life] = std::max(kept_through_[sent.life], sequence);
       }
@@ -256,8 +256,7 @@ class Truth {
       const Sent& newer = story_.sent[other];
       if (other == number || (newer.fate == Fate::kRefused && !facts_[other].exists)) continue;
       const uint64_t place = facts_[other].sequence;
-      const bool is_newer =
-          place != 0 ? place > facts_[number].sequence : newer.life >= sent.life;
+      const bool is_newer = place != 0 ? place > facts_[number].sequence : newer.life >= sent.life;
       if (!is_newer) continue;
       ++of_life[newer.life];
       if (IsRare(newer) == is_rare) of_class.push_back(newer.sent_at);
