@@ -285,10 +285,12 @@ void Delivery::TellReplayGap(ReplayingReader* reader) {
   const Chunk& chunk = *reader->chunk;
   // Events of other classes, which are not gone, may stand before the last one missing.
   const uint64_t before_held = chunk.marks.empty() ? chunk.last : chunk.marks[0].sequence - 1;
+  // Not what it was told before, or what was gone before it began.
+  const uint64_t known = std::max(reader->after, reader->told);
   AppendGap(&reader->aside,
             {.reason = GapReason::kEvicted,
-             .after = epoch_->Id(reader->after),
-             .first = reader->after + 1,
+             .after = epoch_->Id(known),
+             .first = known + 1,
              .last = chunk.evicted,
              .resume = std::min(chunk.evicted, before_held)},
             *epoch_);

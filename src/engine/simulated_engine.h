@@ -75,6 +75,8 @@ class SimulatedEngine final : public Engine {
   size_t PeerUnread(Peer peer) const { return peers_[peer].unread.size(); }
   // The engine's side has ended and all before the end was read.
   bool PeerAtEnd(Peer peer) const;
+  // It writes no more: it has ended, or a fault has reset it.
+  bool PeerHasEnded(Peer peer) const { return peers_[peer].has_ended; }
   // Room for what the peer has not read; bytes already there stay.
   void PeerBuffer(Peer peer, uint32_t bytes_max);
   void PeerShutdown(Peer peer);

@@ -75,13 +75,16 @@ void SharedHistory::Resolve(const StreamStart& asked, Reading& reading, uint64_t
   const uint64_t newest = ring_.newest_sequence();
   const auto lock = LockToRead();
   history_.Resolve(asked, reading, through, newest, start);
+  // A reader may not be sent, from a reading that is still kept, what stands before the place that
+  // it is told.
+  if (start->gap.has_value()) start->after = std::max(start->after, start->gap->resume);
   start->opens_at = start->after;
   if (!start->values.empty()) {
     start->opens_at = std::min(start->after, start->values.front().sequence - 1);
   } else if (start->told > start->after) {
     const uint64_t oldest = history_.oldest();
     const uint64_t before_held = oldest == 0 ? start->told : oldest - 1;
-    start->opens_at = std::max(start->after, std::min(start->told, before_held));
+    start->after = start->opens_at = std::max(start->after, std::min(start->told, before_held));
   }
 }
 

@@ -60,7 +60,9 @@ struct Start {
   // What the greeting of the stream carries if there is no gap: a reader that is cut off before its
   // first event goes on from here and misses none, and is told of no gap that was none.
   uint64_t opens_at = 0;
-  std::vector<ValueRef> values;  // to be sent first, in this order (History::ReadValues)
+  // To be sent first, in this order (History::ReadValues); an event of several topics stands there
+  // for each of them, and is sent once.
+  std::vector<ValueRef> values;
 
   // How far the search for the newest ones is.
   bool is_searching = false;

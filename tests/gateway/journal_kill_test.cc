@@ -8,87 +8,22 @@
 // the end the journal itself is compared with all that was ever acknowledged.
 //
 // SLUICE_GATEWAY_KILLS is the number of rounds, an engine (5).
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-
 #include <atomic>
 #include <map>
 #include <mutex>
 #include <random>
 
 #include "gateway/journal_fixture.h"
+#include "gateway/program.h"
 #include "journal/journal.h"
 
 namespace sluice {
 namespace {
 
+using test::Program;
 using test::Reader;
 using test::Received;
 using test::TestClient;
-
-// `sluice` as a process of its own.
-class Program {
- public:
-  explicit Program(const std::vector<std::string>& arguments) {
-    int ends[2];
-    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
-    from_ = ends[0];
-    std::vector<char*> pointers{const_cast<char*>(SLUICE_PROGRAM)};
-    for (const std::string& argument : arguments) {
-      pointers.push_back(const_cast<char*>(argument.c_str()));
-    }
-    pointers.push_back(nullptr);
-    pid_ = fork();
-    if (pid_ == 0) {
-      prctl(PR_SET_PDEATHSIG, SIGKILL);
-      dup2(ends[1], STDERR_FILENO);
-      execv(SLUICE_PROGRAM, pointers.data());
-      _exit(127);
-    }
-    close(ends[1]);
-  }
-  ~Program() {
-    End(SIGKILL);
-    close(from_);
-  }
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
-
-  // Where it listens; empty if it ended before it did.
-  std::string AwaitAddress() {
-    constexpr std::string_view kWords = "listening on ";
-    char byte;
-    while (read(from_, &byte, 1) == 1) {
-      log_ += byte;
-      const size_t at = log_.find(kWords);
-      if (byte == '\n' && at != std::string::npos) {
-        const size_t begin = at + kWords.size();
-        return log_.substr(begin, log_.size() - begin - 1);
-      }
-    }
-    return "";
-  }
-  const std::string& log() const { return log_; }
-  void End(int signal) {
-    if (pid_ <= 0) return;
-    kill(pid_, signal);
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = 0;
-    if (signal == SIGKILL) {
-      EXPECT_TRUE(WIFSIGNALED(status)) << "it ended by itself, status " << status << "\n" << log_;
-    } else {
-      EXPECT_EQ(status, 0) << log_;
-    }
-  }
-
- private:
-  pid_t pid_ = 0;
-  int from_ = -1;
-  std::string log_;
-};
 
 // What publishers and readers were told, over all rounds.
 class Ledger {
