@@ -224,7 +224,10 @@ http::AckAnswer Shard::AskAck(uint64_t sequence, const http::PublishAck& ack) co
     const JournalAnswer kept = shared_.journal->progress().Ask(
         sequence, is_synced ? JournalLevel::kSynced : JournalLevel::kWritten, engine_->Now());
     if (kept == JournalAnswer::kLost) return {.state = State::kLost};
-    if (kept == JournalAnswer::kPending) answer.state = State::kPending;
+    if (kept == JournalAnswer::kPending) {
+      answer.state = State::kPending;
+      if (is_synced) shared_.journal->WantSynced(sequence);
+    }
   }
   if (!ack.matched || shared_.acks == nullptr) return answer;
   if (!shared_.acks->IsMatched(sequence)) {
