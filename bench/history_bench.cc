@@ -184,5 +184,33 @@ void BM_HistoryAppendToFull(benchmark::State& state) {
 }
 BENCHMARK(BM_HistoryAppendToFull)->Unit(benchmark::kMicrosecond);
 
+// Each event is of a topic that is not known: 131,072 are, of which the oldest is forgotten.
+void BM_HistoryAppendNewTopics(benchmark::State& state) {
+  constexpr uint64_t kNames = 400'000;
+  HistoryLimits limits;
+  limits.otherwise.events_max = 65'536;
+  limits.remembered_topics_max = 65'536;
+  History history(limits, Epoch(1));
+  std::vector<Frame*> frames;
+  for (uint64_t i = 0; i < kNames; ++i) {
+    const std::string name = "users/" + std::to_string(i * 7'919 % kNames) + "/news";
+    const std::string_view topic = name;
+    frames.push_back(Frame::Encode({.data = "1", .topics = {&topic, 1}}, Epoch(1), 4'096));
+  }
+  uint64_t sequence = 0;
+  const auto append = [&] {
+    Frame* frame = frames[sequence % kNames];
+    ++sequence;
+    frame->Stamp(sequence, static_cast<int64_t>(sequence), 1);
+    history.Append(*frame);
+  };
+  while (sequence < 200'000) append();
+  for (auto _ : state) append();
+  SLUICE_CHECK(history.events() == 65'536 && history.store(0).topics().held() == 65'536);
+  state.SetItemsProcessed(state.iterations());
+  for (Frame* frame : frames) frame->Release();
+}
+BENCHMARK(BM_HistoryAppendNewTopics);
+
 }  // namespace
 }  // namespace sluice
