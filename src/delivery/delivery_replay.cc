@@ -47,6 +47,9 @@ void Delivery::Replay(ConnectionId connection, const Subscription& subscription,
   reader.values = std::move(start.values);
   reader.aside.assign(opening);
   reader.is_used = true;
+  reader.channel = FindOrMake(subscription);
+  owed_.AddReader(reader.channel);
+  topics_.CountStreams(reader.channel, 1);
   if (ledger_ != nullptr) Owe(index);
   places_.At(connection.slot) = {0, (index | kReplayBit) + 1};
   ListReplay(index);
@@ -62,7 +65,7 @@ void Delivery::FreeReplay(uint32_t index) {
   if (reader.is_ending) --replays_.ending_count;
   const bool is_listed = reader.is_listed;
   const uint32_t channel = reader.channel;
-  const bool was_last = reader.is_owed && !owed_.RemoveReader(channel);
+  const bool was_last = !owed_.RemoveReader(channel, reader.is_owed);
   reader = ReplayingReader();
   reader.is_listed = is_listed;
   if (was_last && channels_[channel]->readers() == 0) AfterLeave(channel);
@@ -74,11 +77,10 @@ void Delivery::FreeReplay(uint32_t index) {
 void Delivery::Owe(uint32_t index) {
   ReplayingReader& reader = replays_.readers[index];
   if (reader.after > newest_) return replays_.unowed.push_back(index);
-  reader.channel = FindOrMake(reader.subscription);
   if (event_.held != nullptr) AppendNow(reader.channel, reader.subscription);
   reader.joined = newest_;
   reader.is_owed = true;
-  owed_.AddReader(reader.channel);
+  owed_.Begin(reader.channel);
 }
 
 // Before the event is matched: it is the first that some of those who are ahead have not had.
@@ -87,10 +89,9 @@ void Delivery::OweLate(uint64_t sequence) {
     ReplayingReader& reader = replays_.readers[index];
     if (!reader.is_used || reader.is_owed) return true;
     if (reader.after >= sequence) return false;
-    reader.channel = FindOrMake(reader.subscription);
     reader.joined = sequence - 1;
     reader.is_owed = true;
-    owed_.AddReader(reader.channel);
+    owed_.Begin(reader.channel);
     return true;
   });
 }
@@ -410,7 +411,7 @@ void Delivery::AfterReplaySend(uint32_t index, size_t offered, int32_t result, i
 void Delivery::AttachReplayed(uint32_t index) {
   const ReplayingReader& reader = replays_.readers[index];
   const ConnectionId connection = reader.connection;
-  const uint32_t number = FindOrMake(reader.subscription);
+  const uint32_t number = reader.channel;
   if (reader.chunk != nullptr) CountPassed(reader, *reader.chunk, reader.after, reader.chunk->last);
   // Matched as a replaying reader, which it is until now.
   if (event_.held != nullptr) AppendNow(number, Subscription(reader.subscription));

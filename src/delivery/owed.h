@@ -19,18 +19,31 @@ class Owed {
   bool empty() const { return channels_.empty(); }
   bool Has(uint32_t channel) const { return channels_.contains(channel); }
 
-  void AddReader(uint32_t channel) { ++channels_[channel].readers; }
+  // A replaying reader of the channel, to which nothing is owed yet.
+  void AddReader(uint32_t channel) { ++channels_[channel].early; }
+  // From the next event on it is owed them.
+  void Begin(uint32_t channel) {
+    Channel& of = channels_[channel];
+    --of.early;
+    ++of.readers;
+  }
   // False once it was the last of the channel.
-  bool RemoveReader(uint32_t channel) {
+  bool RemoveReader(uint32_t channel, bool is_owed) {
     const auto at = channels_.find(channel);
-    if (--at->second.readers != 0) return true;
+    --(is_owed ? at->second.readers : at->second.early);
+    if (at->second.readers + at->second.early != 0) return true;
     channels_.erase(at);
     return false;
+  }
+  // Replaying readers of the channel.
+  uint32_t Readers(uint32_t channel) const {
+    const auto at = channels_.find(channel);
+    return at == channels_.end() ? 0 : at->second.readers + at->second.early;
   }
   // The event is for the channel. Returns its replaying readers.
   uint32_t Append(uint32_t channel, uint64_t sequence, const LedgerPart& ledger) {
     const auto at = channels_.find(channel);
-    if (at == channels_.end()) return 0;
+    if (at == channels_.end() || at->second.readers == 0) return 0;
     Fifo<uint64_t>& sequences = at->second.sequences;
     while (!sequences.empty() && !ledger.Holds(sequences.front())) sequences.Pop();
     sequences.Push(sequence);
@@ -50,6 +63,7 @@ class Owed {
  private:
   struct Channel {
     uint32_t readers = 0;
+    uint32_t early = 0;
     Fifo<uint64_t> sequences;
   };
   std::unordered_map<uint32_t, Channel> channels_;

@@ -37,9 +37,9 @@ struct ReplayingReader {
   size_t sent = 0;                     // of its bytes
   uint32_t mark = 0;                   // the first event not wholly sent
   bool is_values = false;              // the chunk is of values: `after` stays, it is not let go
-  // Of the accounts (ledger.h): events after `joined` are owed to it, in this channel.
+  uint32_t channel = 0;                // that of its subscription, which it will attach to
+  // Of the accounts (ledger.h): events after `joined` are owed to it.
   bool is_owed = false;
-  uint32_t channel = 0;
   uint64_t joined = 0;
   uint64_t rest_of = 0;   // the event whose rest the aside begins with; 0: none
   size_t rest_bytes = 0;  // of the aside
