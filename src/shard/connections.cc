@@ -133,6 +133,7 @@ void Connections::AfterSession(ConnectionId connection, int64_t now_ns) {
   if (slot.session.next() == http::Next::kStream) return BeginStream(connection, now_ns);
   if (slot.session.next() == http::Next::kWaitsForRoom) HoldForRoom(&slot);
   if (slot.session.ack_wait() != nullptr) AwaitAck(&slot);
+  if (slot.session.page() != nullptr) AwaitPage(&slot);
   if (!slot.session.output().empty()) {
     if (!slot.is_replying && !slot.is_waiting) {
       slot.is_replying = true;
@@ -163,7 +164,7 @@ void Connections::AfterReply(SessionSlot* slot, int64_t now_ns) {
   if (slot->session.next() == http::Next::kClose) return BeginLinger(connection, now_ns);
   if (slot->session.next() == http::Next::kWaitsForRoom) return timers_.Unset(connection.slot);
   if (is_closing_ && slot->session.is_idle()) return BeginLinger(connection, now_ns);
-  if (slot->session.next() != http::Next::kWaitsForAck || slot->session.takes_more()) {
+  if (!HoldsWhatComes(slot->session) || slot->session.takes_more()) {
     engine_.Read(connection, ReadMode::kReceive);
   }
   timers_.Set(connection.slot, slot->session.deadline_ns());
@@ -216,68 +217,6 @@ void Connections::HoldReplies(SessionSlot* slot, int64_t now_ns) {
   engine_.Read(slot->connection, ReadMode::kPaused);
 }
 
-void Connections::HoldForRoom(SessionSlot* slot) {
-  engine_.Read(slot->connection, ReadMode::kPaused);
-  if (slot->is_held) return;
-  slot->is_held = true;
-  waiting_for_room_.push_back(slot->connection);
-}
-
-void Connections::RetryRoom(int64_t now_ns) {
-  const std::vector<ConnectionId> waiting = std::exchange(waiting_for_room_, {});
-  for (const ConnectionId connection : waiting) {
-    const Connection* record = Find(connection);
-    if (record == nullptr || record->state != State::kSession) continue;  // gone since
-    SessionSlot& slot = *sessions_[record->value];
-    slot.is_held = false;
-    slot.session.RetryRoom(now_ns);
-    if (slot.session.next() == http::Next::kReceive) {
-      engine_.Read(connection, ReadMode::kReceive);
-    }
-    AfterSession(connection, now_ns);
-  }
-}
-
-void Connections::AwaitAck(SessionSlot* slot) {
-  const http::AckWait& wait = *slot->session.ack_wait();
-  // What comes meanwhile is held, up to a bound.
-  if (slot->session.next() == http::Next::kWaitsForAck && !slot->session.takes_more()) {
-    engine_.Read(slot->connection, ReadMode::kPaused);
-  }
-  const uint64_t sequence = wait.last_sequence();
-  if (slot->awaited == sequence && slot->awaited_ack == wait.ack) return;
-  slot->awaited = sequence;
-  slot->awaited_ack = wait.ack;
-  acks_.Push(wait.ack, sequence, slot->connection);
-}
-
-bool Connections::IsPending(const http::PublishAck& ack, uint64_t sequence) const {
-  const http::AckAnswer answer =
-      site_.services().publisher->AskAck(sequence, ack, http::PublishOnce::By::kNothing);
-  return answer.state == http::AckAnswer::State::kPending;
-}
-
-bool Connections::HasAnsweredAcks() const {
-  return acks_.HasAnswered(
-      [this](const auto& ack, uint64_t sequence) { return IsPending(ack, sequence); });
-}
-
-void Connections::TellAcks(int64_t now_ns) {
-  acks_.TakeAnswered(
-      [this](const auto& ack, uint64_t sequence) { return IsPending(ack, sequence); },
-      [&](const http::PublishAck& ack, uint64_t sequence, ConnectionId connection) {
-        const Connection* record = Find(connection);
-        if (record == nullptr || record->state != State::kSession) return;  // gone since
-        SessionSlot& slot = *sessions_[record->value];
-        if (slot.awaited == sequence && slot.awaited_ack == ack) slot.awaited = 0;
-        slot.session.RetryAcks(now_ns);
-        if (slot.session.next() == http::Next::kReceive && (!slot.is_waiting || slot.sums_up)) {
-          engine_.Read(connection, ReadMode::kReceive);
-        }
-        AfterSession(connection, now_ns);
-      });
-}
-
 Connections::SessionSlot& Connections::TakeSession(ConnectionId connection) {
   if (sessions_free_.empty()) {
     sessions_free_.push_back(static_cast<uint32_t>(sessions_.size()));
@@ -287,7 +226,7 @@ Connections::SessionSlot& Connections::TakeSession(ConnectionId connection) {
   sessions_free_.pop_back();
   SessionSlot& slot = *sessions_[index];
   slot.connection = connection;
-  slot.is_replying = slot.is_waiting = slot.sums_up = slot.is_held = false;
+  slot.is_replying = slot.is_waiting = slot.sums_up = slot.is_held = slot.has_page = false;
   slot.awaited = 0;
   connections_[connection.slot].value = index & kValueMask;
   counters_.sessions.Set(++sessions_used_);
@@ -300,6 +239,7 @@ void Connections::ReleaseSession(Connection* record) {
   SessionSlot& slot = *sessions_[record->value];
   Unlink(record->value);
   slot.is_replying = slot.is_held = false;
+  slot.session.LetGo();
   slot.connection = {};
   sessions_free_.push_back(record->value);
   counters_.sessions.Set(--sessions_used_);
