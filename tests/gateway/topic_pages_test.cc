@@ -329,7 +329,8 @@ TEST_P(TopicPagesTest, ManyAskAtOnceAndAStopAnswersOrCloses) {
       for (int n = 0;; ++n) {
         TestClient client(address_);
         if (!client.is_connected() || !client.Send(Request("/topics?limit=1000"))) return;
-        if (i < 4) continue;  // gone
+        if (i < 4 && n < 25) continue;  // gone
+        if (i < 4) return;
         const TestClient::Reply reply = client.ReadReply();
         if (reply.status == 0) return;  // closed by the stop
         if (reply.status != 200 || json::parse(reply.body)["data"]["topics"].size() != 300) ++wrong;
