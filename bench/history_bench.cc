@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "history/chunk_cache.h"
 #include "history/shared_history.h"
 
@@ -163,6 +164,47 @@ void BM_HistoryThousandReadersAtOnePlace(benchmark::State& state) {
   }
 }
 BENCHMARK(BM_HistoryThousandReadersAtOnePlace)->Unit(benchmark::kMicrosecond);
+
+// Of GET /topics: a hundred thousand topics put in order from nothing, the longest part at once,
+// and the part of a page that is read at once.
+void BM_HistoryTopics(benchmark::State& state) {
+  constexpr uint64_t kNames = 100'000;
+  const auto name_of = [](uint64_t i) { return "users/" + std::to_string(kNames + i) + "/news"; };
+  double longest = 0;
+  double in_all = 0;
+  double read = 0;
+  for (auto _ : state) {
+    History history(Limits(), Epoch(1));
+    for (uint64_t i = 1; i <= kNames; ++i) {
+      const std::string name = name_of(i * 7'919 % kNames);
+      const std::string_view topic = name;
+      Frame* frame = Frame::Encode({.data = "1", .topics = {&topic, 1}}, Epoch(1), 4'096);
+      frame->Stamp(i, static_cast<int64_t>(i), 1);
+      history.Append(*frame);
+      frame->Release();
+    }
+    TopicOrderStep step;
+    for (bool is_done = false; !is_done;) {
+      const int64_t begin_ns = MonotonicNs();
+      is_done = history.PutTopicsInOrder(&step);
+      const auto took = static_cast<double>(MonotonicNs() - begin_ns) / 1e3;
+      longest = std::max(longest, took);
+      in_all += took;
+    }
+    std::vector<TopicFacts> facts;
+    const int64_t begin_ns = MonotonicNs();
+    for (uint64_t i = 0; i < 500; ++i) {
+      history.ReadTopics(name_of(i * 173), "", 128, 1, &facts);
+      SLUICE_CHECK(facts.size() == 128 && facts[0].name == name_of(i * 173));
+    }
+    read += static_cast<double>(MonotonicNs() - begin_ns) / 1e3 / 500;
+  }
+  const auto rounds = static_cast<double>(state.iterations());
+  state.counters["order_us"] = in_all / rounds;
+  state.counters["longest_us"] = longest;
+  state.counters["read_us"] = read / rounds;
+}
+BENCHMARK(BM_HistoryTopics)->Iterations(3)->Unit(benchmark::kMillisecond);
 
 // Last, since it moves the history on. A batch of frames is made, then appended: only that is
 // timed.
