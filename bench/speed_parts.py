@@ -98,9 +98,10 @@ class Lab:
 class Server:
     """A running server of a Lab, as a context."""
 
-    def __init__(self, lab, name, extra=(), pinned=True, files=0):
+    def __init__(self, lab, name, extra=(), pinned=True, files=0, waits=True):
         self.lab = lab
         self.name = name
+        self.waits = waits
         self.port = lab.next_port()
         command = [*lab.command(name, self.port), *extra]
         if pinned:
@@ -111,6 +112,8 @@ class Server:
         self.process = lab.start(command, stdout=self.log, stderr=self.log)
 
     def __enter__(self):
+        if not self.waits:
+            return self
         for _ in range(600):
             if self.process.poll() is not None:
                 break

@@ -62,8 +62,10 @@ struct RunControl {
   Publisher::Plan plan;
   Window window;
   Window later;
-  int64_t later_end_ns = INT64_MAX;  // constant once the phase is kAfter
-  int64_t end_ns = INT64_MAX;        // constant once the phase is kDrain: of a plan that had no end
+  // Constant once the phase is kAfter.
+  int64_t later_end_ns = INT64_MAX;
+  int64_t last_begin_ns = INT64_MAX;
+  int64_t end_ns = INT64_MAX;  // constant once the phase is kDrain: of a plan that had no end
 };
 
 class MeterThread : SocketHandler {

@@ -36,6 +36,7 @@ struct Event {
   uint16_t publisher = 0;
   bool is_measured = false;  // due within the measured window
   bool is_later = false;     // due within the window after that
+  bool is_last = false;      // due within the one after both
 };
 
 class OrderLog {

@@ -223,15 +223,18 @@ Status Run::Return(Crew* crew, Crew* back) {
   }
   control.later_end_ns = MonotonicNs();
   report_.replayed = back->deliveries();
-  Between(begin, Now(), &report_.during);
+  const Moment caught_up_at = Now();
+  Between(begin, caught_up_at, &report_.during);
   report_.caught_up = static_cast<uint32_t>(caught_up());
   for (const auto& meter : back->meters()) {
     report_.last_caught_up_s =
         std::max(report_.last_caught_up_s,
                  Seconds(meter->last_caught_up_ns.load() - control.later.begin_ns));
   }
+  control.last_begin_ns = MonotonicNs() + kBetweenNs;
   crew->Enter(Phase::kAfter);
   SleepFor(Ns(options_.after_s));
+  Between(caught_up_at, Now(), &report_.after);
   return Drain(crew, *back);
 }
 
@@ -284,6 +287,7 @@ void Run::Collect(const Crew& crew, const Crew& back) {
   for (const auto& meter : crew.meters()) {
     r.calm.latency.Merge(meter->checker().latency());
     r.during.latency.Merge(meter->checker().latency_later());
+    r.after.latency.Merge(meter->checker().latency_last());
     r.faults.reordered += first.OutOfOrderIn(meter->checker().log());
   }
   uint64_t deliveries = 0;
@@ -345,7 +349,7 @@ bool ResumeReport::HoldsAim() const {
            during_server.AtMs(0.99) <= AllowedMs(calm_server.AtMs(0.99));
   };
   return static_cast<double>(during.latency.At(0.99)) / 1e6 <= LatencyAllowedMs() &&
-         holds(calm.server_fanout, during.server_fanout);
+         holds(calm.server_delivery, during.server_delivery);
 }
 
 Status RunResume(const ResumeOptions& options, ResumeReport* report) {

@@ -32,11 +32,11 @@ struct ResumeOptions {
   std::string stats_url;
   uint32_t missed = 10'000;  // events, each by all that come back
   uint32_t returning = 1'000;
-  double after_s = 1;           // how long all go on together
+  double after_s = 2;           // how long all go on together
   double catch_up_max_s = 120;  // given up
 };
 
-// One of the two windows.
+// One of the three windows.
 struct ResumeWindow {
   double seconds = 0;
   Histogram latency;  // of the readers that stayed
@@ -54,6 +54,7 @@ struct ResumeReport {
   std::string id;  // after which they came back
   ResumeWindow calm;
   ResumeWindow during;
+  ResumeWindow after;  // all are live: what so many readers cost without a replay
   uint32_t caught_up = 0;
   double last_caught_up_s = 0;  // from the return
   Histogram first_byte;         // of those that came back

@@ -39,6 +39,7 @@ void PrintResume(const ResumeReport& r) {
   const bool has_server = o.base.pid > 0;
   PrintWindow("calm", r.calm, has_server);
   PrintWindow("until the last has caught up", r.during, has_server);
+  PrintWindow("after, all live", r.after, has_server);
   const double calm_ms = Ms(r.calm.latency, 0.99);
   const double during_ms = Ms(r.during.latency, 0.99);
   std::printf("  %-34s %.2f times, %+.3f ms; allowed %.3f ms: %s\n", "p99 over calm",
@@ -98,6 +99,7 @@ std::string ToJson(const ResumeReport& r) {
   json.Text("meter_engine", r.engine).Text("server_command", r.server_command);
   WriteWindow(&json, "calm", r.calm, o.base.pid > 0);
   WriteWindow(&json, "during", r.during, o.base.pid > 0);
+  WriteWindow(&json, "after", r.after, o.base.pid > 0);
   json.Number("p99_allowed_ms", r.LatencyAllowedMs()).Truth("holds_aim", r.HoldsAim());
   json.Open("returned").Number("caught_up", r.caught_up);
   json.Number("last_caught_up_s", r.last_caught_up_s);

@@ -308,6 +308,7 @@ void StreamChecker::OnBlock(StreamState* state, std::string_view block, int64_t 
     place = log_.Append(head, topic, block);
     log_[place].is_measured = window_.Has(head.due_ns);
     log_[place].is_later = later_.Has(head.due_ns);
+    log_[place].is_last = last_.Has(head.due_ns);
   }
   OnArrival(state, place, now_ns);
 }
@@ -341,6 +342,7 @@ void StreamChecker::OnDelivery(StreamState* state, Event* event, int64_t now_ns)
   counts_.bytes += event->length;
   if (event->is_measured) latency_.Record(now_ns - event->due_ns);
   if (event->is_later) latency_later_.Record(now_ns - event->due_ns);
+  if (event->is_last) latency_last_.Record(now_ns - event->due_ns);
 }
 
 }  // namespace sluice::bench

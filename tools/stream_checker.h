@@ -101,8 +101,9 @@ class StreamChecker {
   StreamChecker(const PayloadFormat& format, size_t log_bytes_max, const Topics& topics = Topics());
 
   void SetWindow(const Window& window) { window_ = window; }
-  // A second window, of which only the latency is told.
+  // A second and a third window, of which only the latency is told.
   void SetLaterWindow(const Window& window) { later_ = window; }
+  void SetLastWindow(const Window& window) { last_ = window; }
   // A subscriber begins its stream (again): what it knew is forgotten, what it did wrong is kept.
   void Begin(StreamState* state, bool begins_anywhere);
   bool Feed(StreamState* state, std::string_view bytes, int64_t now_ns);
@@ -117,6 +118,7 @@ class StreamChecker {
   const Counts& counts() const { return counts_; }
   const Histogram& latency() const { return latency_; }
   const Histogram& latency_later() const { return latency_later_; }
+  const Histogram& latency_last() const { return latency_last_; }
   // When the furthest event that the subscriber had was due; INT64_MIN before its first.
   int64_t NewestDueNs(const StreamState& state) const {
     return state.last == kNoEvent ? INT64_MIN : log_[state.last].due_ns;
@@ -147,9 +149,11 @@ class StreamChecker {
   OrderLog log_;
   Window window_;
   Window later_;
+  Window last_;
   Counts counts_;
   Histogram latency_;
   Histogram latency_later_;
+  Histogram latency_last_;
   std::vector<uint64_t> timeline_;  // deliveries by slot from window_.begin_ns
   std::string data_;                // of the block in hand
   std::string problem_;

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/clock.h"
 #include "base/growing_array.h"
 #include "delivery/fanout.h"
 #include "engine/engine.h"
@@ -24,10 +25,15 @@ namespace sluice {
 struct Reader {
   Cursor cursor;
   ConnectionId connection;
-  uint32_t sent_ms;  // when it last had bytes (wraps; only differences count)
-  bool is_heartbeat_due = false;
+  uint32_t sent_ms : 31;  // when it last had bytes, a SentMs
+  uint32_t is_heartbeat_due : 1 = false;
 };
-static_assert(sizeof(Reader) <= 32, "a subscriber's memory is dear");
+// Milliseconds that wrap after 24 days: only differences count.
+constexpr uint32_t kSentMask = 0x7FFF'FFFF;
+inline uint32_t SentMs(int64_t at_ns) {
+  return static_cast<uint32_t>(at_ns / kNsPerMs) & kSentMask;
+}
+static_assert(sizeof(Reader) == 28, "a subscriber's memory is dear");
 
 class Channel {
  public:
@@ -44,7 +50,7 @@ class Channel {
 
   // Returns the index. It stands after the others on this round's way.
   uint32_t AddFlowing(const Cursor& cursor, ConnectionId connection, uint32_t now_ms) {
-    flowing_.push_back({cursor, connection, now_ms});
+    flowing_.push_back({cursor, connection, now_ms & kSentMask});
     if (remaining_ != 0) ++remaining_;
     return flowing() - 1;
   }

@@ -395,9 +395,8 @@ void Delivery::FreeBlocked(uint32_t index) {
   if (reader.is_waiting) counters_.blocked_readers.Subtract();
   if (reader.is_ending) --ending_count_;
   reader.is_waiting = reader.is_ending = reader.is_used = false;
-  reader.aside.clear();
+  reader.aside = std::string();
   reader.aside_sent = 0;
-  if (reader.aside.capacity() > 1024) reader.aside.shrink_to_fit();
   if (reader.left != nullptr) DropFrame(reader.left.get());
   reader.left.reset();
   --blocked_count_;

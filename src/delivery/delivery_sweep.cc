@@ -8,7 +8,7 @@
 namespace sluice {
 
 bool Delivery::Sweep(int64_t now_ns) {
-  now_ms_ = static_cast<uint32_t>(now_ns / kNsPerMs);
+  now_ms_ = SentMs(now_ns);
   appends_left_ = limits_.appends_max;
   if (!emptied_.empty()) RemoveEmptied();
   if (!ready_.empty()) SendReady(now_ns);
@@ -120,7 +120,7 @@ void Delivery::SettleRun(const Run& run, uint32_t first, std::span<const SendReq
     } else {
       log.Follow(&reader.cursor, to);
     }
-    reader.sent_ms = now_ms_;
+    reader.sent_ms = now_ms_ & kSentMask;
   }
   if (!log.IsAtTail(to)) channel.RestartRound();  // more than one send may carry
 }
@@ -177,7 +177,7 @@ int64_t Delivery::HeartbeatDue(ConnectionId connection, int64_t now_ns) {
   if (!place.is_flowing()) return now_ns + limits_.heartbeat_ns;
   Channel& channel = *channels_[place.channel];
   Reader& reader = channel.reader(place.index());
-  const uint32_t silent_ms = static_cast<uint32_t>(now_ns / kNsPerMs) - reader.sent_ms;
+  const uint32_t silent_ms = (SentMs(now_ns) - reader.sent_ms) & kSentMask;
   // A little early by slot, so that readers who had the same event do not all fall due at once.
   const int64_t early_ns = limits_.heartbeat_ns / 8 * (connection.slot % 64) / 64;
   const int64_t left_ns = limits_.heartbeat_ns - early_ns - int64_t{silent_ms} * kNsPerMs;
@@ -198,7 +198,8 @@ void Delivery::SendHeartbeats(int64_t now_ns) {
     Channel& channel = *channels_[place.channel];
     Reader& reader = channel.reader(place.index());
     // One that was blocked meanwhile may stand here twice: a batch has each peer once.
-    if (!std::exchange(reader.is_heartbeat_due, false)) continue;
+    if (!reader.is_heartbeat_due) continue;
+    reader.is_heartbeat_due = false;
     if (!channel.log().IsAtTail(reader.cursor)) continue;
     if (batch_.empty()) {
       batch_.Space()[0] = {const_cast<char*>(kHeartbeat.data()), kHeartbeat.size()};
@@ -210,7 +211,7 @@ void Delivery::SendHeartbeats(int64_t now_ns) {
   for (const SendRequest& request : batch_.Send(engine_)) {
     const Place place = PlaceOf(request.connection);
     if (request.result == static_cast<int32_t>(kHeartbeat.size())) {
-      channels_[place.channel]->reader(place.index()).sent_ms = now_ms_;
+      channels_[place.channel]->reader(place.index()).sent_ms = now_ms_ & kSentMask;
       counters_.heartbeats.Add();
       counters_.bytes_out.Add(kHeartbeat.size());
       continue;

@@ -22,7 +22,7 @@ constexpr size_t kReceiveBytesMax = 16 * 1024;
 // Less room than this is not worth a system call: the connection waits for the next turn.
 constexpr size_t kReceiveBytesMin = 4 * 1024;
 constexpr size_t kEdgesMax = 512;
-constexpr int kAcceptsMax = 64;
+constexpr int kAcceptsMax = 8;
 constexpr int64_t kAcceptPauseNs = 100 * kNsPerMs;
 constexpr size_t kIovecsMax = 1'024;  // UIO_MAXIOV
 

@@ -370,7 +370,7 @@ std::vector<std::string> RunningGateway::StartNotes() const {
   std::string note = recovery_.Describe(options_.journal_directory);
   if (history_ != nullptr) {
     history_->Look([&](const History& history) {
-      note += fmt::format("; {} of them in the history", history.events());
+      note += fmt::format("; {} events in the history", history.events());
     });
   }
   return {note};

@@ -41,6 +41,7 @@ Connections::Connections(const Options& options, Engine& engine, http::Site& sit
       admin_listener_first_(admin_listener_first),
       timers_(engine.Now()),
       random_(static_cast<uint64_t>(engine.Now()) | 1),
+      sessions_(site),
       replies_(kRepliesPerBatch) {}
 
 Connections::~Connections() = default;
@@ -62,7 +63,7 @@ void Connections::On(const EngineEvent& event, int64_t now_ns) {
       break;
     case EngineEventKind::kReadEnd:
       if (record->state == State::kSession) {
-        sessions_[record->value]->session.ReceiveEnd(now_ns);
+        sessions_[record->value].session.ReceiveEnd(now_ns);
         AfterSession(event.connection, now_ns);
       } else if (record->state == State::kLinger) {
         Close(event.connection);
@@ -72,7 +73,7 @@ void Connections::On(const EngineEvent& event, int64_t now_ns) {
       if (record->state == State::kStream) {
         delivery_.OnWritable(event.connection);
       } else if (record->state == State::kSession) {
-        sessions_[record->value]->is_waiting = false;
+        sessions_[record->value].is_waiting = false;
         AfterSession(event.connection, now_ns);
       }
       break;
@@ -91,8 +92,7 @@ void Connections::On(const EngineEvent& event, int64_t now_ns) {
   }
 }
 
-// --- Sessions
-// ------------------------------------------------------------------------------------------
+// --- Sessions ------------------------------------------------------------------------------------
 
 void Connections::Accept(const EngineEvent& event, int64_t now_ns) {
   counters_.accepted.Add();
@@ -103,8 +103,10 @@ void Connections::Accept(const EngineEvent& event, int64_t now_ns) {
   SLUICE_CHECK(record.state == State::kFree);
   record.generation = event.connection.generation;
   record.state = State::kSession;
-  if (sessions_used_ >= options_.idle_connections_max) CloseIdlest();
-  SessionSlot& slot = TakeSession(event.connection);
+  if (sessions_.used() >= options_.idle_connections_max) CloseIdlest();
+  record.value = sessions_.Take(event.connection) & kValueMask;
+  counters_.sessions.Set(sessions_.used());
+  SessionSlot& slot = sessions_[record.value];
   slot.session.Begin({.is_loopback = event.peer.is_loopback(),
                       .is_admin_listener = event.listener >= admin_listener_first_},
                      now_ns);
@@ -115,8 +117,8 @@ void Connections::Accept(const EngineEvent& event, int64_t now_ns) {
 void Connections::OnReceived(ConnectionId connection, std::span<const char> bytes, int64_t now_ns) {
   Connection* record = Find(connection);
   if (record->state == State::kSession) {
-    Touch(record->value);
-    sessions_[record->value]->session.Receive(bytes, now_ns);
+    sessions_.Touch(record->value);
+    sessions_[record->value].session.Receive(bytes, now_ns);
     AfterSession(connection, now_ns);
   } else if (record->state == State::kLinger) {
     const uint64_t discarded = record->value + bytes.size();
@@ -128,7 +130,7 @@ void Connections::OnReceived(ConnectionId connection, std::span<const char> byte
 // The session has moved on: send what it says, then do what it asks for.
 void Connections::AfterSession(ConnectionId connection, int64_t now_ns) {
   Connection* record = Find(connection);
-  SessionSlot& slot = *sessions_[record->value];
+  SessionSlot& slot = sessions_[record->value];
   if (is_closing_) slot.session.EndLines(now_ns);
   if (slot.session.next() == http::Next::kStream) return BeginStream(connection, now_ns);
   if (slot.session.next() == http::Next::kWaitsForRoom) HoldForRoom(&slot);
@@ -174,7 +176,7 @@ void Connections::SendReplies(int64_t now_ns) {
   for (size_t next = 0; next < replying_.size();) {
     std::vector<uint32_t> batch;
     for (; next < replying_.size() && !replies_.full(); ++next) {
-      SessionSlot& slot = *sessions_[replying_[next]];
+      SessionSlot& slot = sessions_[replying_[next]];
       if (!slot.is_replying) continue;  // closed since
       slot.is_replying = false;
       const std::string_view output = slot.session.output();
@@ -185,7 +187,7 @@ void Connections::SendReplies(int64_t now_ns) {
     }
     const std::span<const SendRequest> requests = replies_.Send(engine_);
     for (size_t i = 0; i < requests.size(); ++i) {
-      SessionSlot& slot = *sessions_[batch[i]];
+      SessionSlot& slot = sessions_[batch[i]];
       const int32_t result = requests[i].result;
       if (result < 0 && result != -EAGAIN) {
         Close(slot.connection);
@@ -205,6 +207,7 @@ void Connections::SendReplies(int64_t now_ns) {
     replies_.Clear();
   }
   replying_.clear();
+  sessions_.DropSpare();
 }
 
 // The socket takes no more now. A peer that does not take its replies is not read from either,
@@ -217,65 +220,23 @@ void Connections::HoldReplies(SessionSlot* slot, int64_t now_ns) {
   engine_.Read(slot->connection, ReadMode::kPaused);
 }
 
-Connections::SessionSlot& Connections::TakeSession(ConnectionId connection) {
-  if (sessions_free_.empty()) {
-    sessions_free_.push_back(static_cast<uint32_t>(sessions_.size()));
-    sessions_.push_back(std::make_unique<SessionSlot>(site_));
-  }
-  const uint32_t index = sessions_free_.back();
-  sessions_free_.pop_back();
-  SessionSlot& slot = *sessions_[index];
-  slot.connection = connection;
-  slot.is_replying = slot.is_waiting = slot.sums_up = slot.is_held = slot.has_page = false;
-  slot.awaited = 0;
-  connections_[connection.slot].value = index & kValueMask;
-  counters_.sessions.Set(++sessions_used_);
-  slot.before = slot.after = 0;
-  Touch(index);
-  return slot;
-}
-
 void Connections::ReleaseSession(Connection* record) {
-  SessionSlot& slot = *sessions_[record->value];
-  Unlink(record->value);
-  slot.is_replying = slot.is_held = false;
-  slot.session.LetGo();
-  slot.connection = {};
-  sessions_free_.push_back(record->value);
-  counters_.sessions.Set(--sessions_used_);
-}
-
-void Connections::Unlink(uint32_t session) {
-  SessionSlot& slot = *sessions_[session];
-  const bool is_linked = slot.before != 0 || slot.after != 0 || idlest_ == session + 1;
-  if (!is_linked) return;
-  (slot.before != 0 ? sessions_[slot.before - 1]->after : idlest_) = slot.after;
-  (slot.after != 0 ? sessions_[slot.after - 1]->before : latest_) = slot.before;
-  slot.before = slot.after = 0;
-}
-
-void Connections::Touch(uint32_t session) {
-  if (latest_ == session + 1) return;
-  Unlink(session);
-  SessionSlot& slot = *sessions_[session];
-  slot.before = latest_;
-  (latest_ != 0 ? sessions_[latest_ - 1]->after : idlest_) = session + 1;
-  latest_ = session + 1;
+  sessions_.Release(record->value);
+  counters_.sessions.Set(sessions_.used());
 }
 
 void Connections::CloseIdlest() {
-  if (idlest_ == 0) return;
+  if (sessions_.used() == 0) return;
   counters_.idle_closed.Add();
-  Close(sessions_[idlest_ - 1]->connection);
+  Close(sessions_.idlest());
 }
 
-// --- Streams
-// -------------------------------------------------------------------------------------------
+// --- Streams -------------------------------------------------------------------------------------
 
 void Connections::BeginStream(ConnectionId connection, int64_t now_ns) {
   Connection* record = Find(connection);
   engine_.Read(connection, ReadMode::kWatch);
-  const http::Session& session = sessions_[record->value]->session;
+  const http::Session& session = sessions_[record->value].session;
   delivery_.Replay(connection, session.stream_request().subscription, session.output(),
                    std::move(start_));
   ReleaseSession(record);
@@ -348,8 +309,7 @@ uint32_t Connections::Spread(uint32_t from, uint32_t to) {
   return from + static_cast<uint32_t>(random_ % (uint64_t{to} - from + 1));
 }
 
-// --- Ends
-// ----------------------------------------------------------------------------------------------
+// --- Ends ----------------------------------------------------------------------------------------
 
 // Our end is sent; what still comes is read and discarded, for closing a socket with bytes unread
 // resets the connection and could take the reply or the last event from the peer (RFC 9112, 9.6).
@@ -390,7 +350,7 @@ void Connections::OnTimer(uint32_t slot, int64_t now_ns) {
       Close(connection);
       break;
     case State::kSession: {
-      SessionSlot& session = *sessions_[record.value];
+      SessionSlot& session = sessions_[record.value];
       const int64_t due_ns = DueNs(session);
       if (now_ns < due_ns) {  // beyond the wheel's reach, or moved on
         timers_.Set(slot, due_ns);
@@ -410,18 +370,14 @@ void Connections::OnTimer(uint32_t slot, int64_t now_ns) {
 
 void Connections::StartClosing() {
   is_closing_ = true;
-  std::vector<ConnectionId> idle;
-  for (uint32_t at = idlest_; at != 0; at = sessions_[at - 1]->after) {
-    if (sessions_[at - 1]->session.is_idle()) idle.push_back(sessions_[at - 1]->connection);
+  for (const ConnectionId connection : sessions_.IdlestFirst()) {
+    if (sessions_[Find(connection)->value].session.is_idle()) {
+      BeginLinger(connection, engine_.Now());
+    }
   }
-  for (const ConnectionId connection : idle) BeginLinger(connection, engine_.Now());
   // The others end with their requests; streams of lines would not.
-  std::vector<ConnectionId> others;
-  for (uint32_t at = idlest_; at != 0; at = sessions_[at - 1]->after) {
-    others.push_back(sessions_[at - 1]->connection);
-  }
-  for (const ConnectionId connection : others) {
-    if (sessions_[Find(connection)->value]->session.EndLines(engine_.Now())) {
+  for (const ConnectionId connection : sessions_.IdlestFirst()) {
+    if (sessions_[Find(connection)->value].session.EndLines(engine_.Now())) {
       AfterSession(connection, engine_.Now());
     }
   }

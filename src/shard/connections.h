@@ -16,9 +16,9 @@
 #include "base/slot_array.h"
 #include "delivery/delivery.h"
 #include "engine/engine.h"
-#include "http/session.h"
 #include "http/site.h"
 #include "shard/ack_queue.h"
+#include "shard/session_pool.h"
 #include "shard/timer_wheel.h"
 #include "sluice/options.h"
 #include "transport/send_batch.h"
@@ -81,23 +81,6 @@ class Connections : public ReaderEvents {
     uint32_t value : 30 = 0;
   };
   static_assert(sizeof(Connection) == 8, "a subscriber's memory is dear");
-  struct SessionSlot {
-    explicit SessionSlot(http::Site& site) : session(site) {}
-    http::Session session;
-    ConnectionId connection;
-    bool is_replying = false;  // on replying_
-    bool is_waiting = false;   // for its socket, to take what is left of a reply
-    bool sums_up = false;      // while it waits: a stream of lines that is read from all the same
-    bool is_held = false;      // on waiting_for_room_
-    bool has_page = false;     // on waiting_for_pages_
-    uint64_t awaited = 0;      // the sequence it stands in acks_ for; 0: it does not
-    http::PublishAck awaited_ack;
-    int64_t waits_until_ns = 0;
-    // Neighbours in the order of last activity, longest idle first; index + 1.
-    uint32_t before = 0;
-    uint32_t after = 0;
-  };
-
   Connection* Find(ConnectionId connection);
   void Accept(const EngineEvent& event, int64_t now_ns);
   void OnReceived(ConnectionId connection, std::span<const char> bytes, int64_t now_ns);
@@ -119,10 +102,7 @@ class Connections : public ReaderEvents {
   void Close(ConnectionId connection);
   void CountDisconnect(Disconnect reason);
 
-  SessionSlot& TakeSession(ConnectionId connection);
   void ReleaseSession(Connection* record);
-  void Touch(uint32_t session);
-  void Unlink(uint32_t session);
   void CloseIdlest();
   std::string Goodbye();
   uint32_t Spread(uint32_t from, uint32_t to);
@@ -142,11 +122,7 @@ class Connections : public ReaderEvents {
   bool is_closing_ = false;
   uint64_t random_;
 
-  std::vector<std::unique_ptr<SessionSlot>> sessions_;
-  std::vector<uint32_t> sessions_free_;
-  uint32_t idlest_ = 0;  // index + 1
-  uint32_t latest_ = 0;
-  size_t sessions_used_ = 0;
+  SessionPool sessions_;
   std::vector<uint32_t> replying_;
   std::vector<ConnectionId> waiting_for_room_;
   AckQueue acks_;

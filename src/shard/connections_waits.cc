@@ -27,7 +27,7 @@ void Connections::RetryRoom(int64_t now_ns) {
   for (const ConnectionId connection : waiting) {
     const Connection* record = Find(connection);
     if (record == nullptr || record->state != State::kSession) continue;  // gone since
-    SessionSlot& slot = *sessions_[record->value];
+    SessionSlot& slot = sessions_[record->value];
     slot.is_held = false;
     slot.session.RetryRoom(now_ns);
     if (slot.session.next() == http::Next::kReceive) {
@@ -64,7 +64,7 @@ void Connections::TellAcks(int64_t now_ns) {
       [&](const http::PublishAck& ack, uint64_t sequence, ConnectionId connection) {
         const Connection* record = Find(connection);
         if (record == nullptr || record->state != State::kSession) return;  // gone since
-        SessionSlot& slot = *sessions_[record->value];
+        SessionSlot& slot = sessions_[record->value];
         if (slot.awaited == sequence && slot.awaited_ack == ack) slot.awaited = 0;
         slot.session.RetryAcks(now_ns);
         if (slot.session.next() == http::Next::kReceive && (!slot.is_waiting || slot.sums_up)) {
@@ -90,7 +90,7 @@ void Connections::GoOnPage(int64_t now_ns) {
       waiting_for_pages_.Pop();
       continue;
     }
-    SessionSlot& slot = *sessions_[record->value];
+    SessionSlot& slot = sessions_[record->value];
     slot.session.GoOnPage(now_ns);
     // Another request may have come with it, which waits for a page of its own then.
     const bool is_same = slot.session.page() != nullptr && slot.session.output().empty();
@@ -108,7 +108,7 @@ bool Connections::HasPageWork() {
   if (waiting_for_pages_.empty()) return false;
   const Connection* record = Find(waiting_for_pages_.front());
   if (record == nullptr || record->state != State::kSession) return true;  // to be passed over
-  const http::TopicsPage* const page = sessions_[record->value]->session.page();
+  const http::TopicsPage* const page = sessions_[record->value].session.page();
   return page == nullptr || page->HasWork();
 }
 

@@ -64,6 +64,7 @@ TEST_P(Resume, PassesAServerThatIsRight) {
     EXPECT_GE(report.replayed, uint64_t{kMissed} * kReturning);
     EXPECT_GT(report.calm.latency.count(), 0u);
     EXPECT_GT(report.during.latency.count(), 0u);
+    EXPECT_GT(report.after.latency.count(), 0u);
     EXPECT_GT(report.last_caught_up_s, 0.0);
   }
 }
