@@ -40,6 +40,27 @@ void BM_PublishToOneTopic(benchmark::State& state) {
 }
 BENCHMARK(BM_PublishToOneTopic)->ArgName("topics")->Arg(100)->Arg(10'000)->Arg(100'000);
 
+// What a shard does for a page of GET /topics, of so many topics with a stream each: from anywhere.
+void BM_ReadTopics(benchmark::State& state) {
+  const uint32_t topics = static_cast<uint32_t>(state.range(0));
+  auto lab = std::make_unique<Lab>();
+  for (uint32_t i = 0; i < topics; ++i) lab->Attach({TopicName(i * 7'919 % topics)});
+  lab->Begin();
+  std::vector<SubscribedTopic> page;
+  uint64_t random = 1;
+  for (auto _ : state) {
+    page.clear();
+    const auto from = static_cast<uint32_t>(NextRandom(&random) % (topics - 1'000));
+    lab->delivery.ReadTopics(TopicName(from), "orders/", 1'000, &page);
+    SLUICE_CHECK(page.size() == 1'000 && page.front().name == TopicName(from));
+  }
+}
+BENCHMARK(BM_ReadTopics)
+    ->ArgName("topics")
+    ->Arg(2'000)
+    ->Arg(100'000)
+    ->Unit(benchmark::kMicrosecond);
+
 // So many patterns, a reader each; the event's name is met by three of them.
 void BM_PublishPastPatterns(benchmark::State& state) {
   const uint32_t patterns = static_cast<uint32_t>(state.range(0));

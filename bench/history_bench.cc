@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 #include <cstdio>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
@@ -164,6 +165,54 @@ void BM_HistoryThousandReadersAtOnePlace(benchmark::State& state) {
 }
 BENCHMARK(BM_HistoryThousandReadersAtOnePlace)->Unit(benchmark::kMicrosecond);
 
+// Of the processor alone, so that another process's turn is not taken for ours.
+int64_t ThreadNs() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
+
+// Of GET /topics: a hundred thousand topics put in order from nothing, the longest part at once,
+// and the part of a page that is read at once.
+void BM_HistoryTopics(benchmark::State& state) {
+  constexpr uint64_t kNames = 100'000;
+  const auto name_of = [](uint64_t i) { return "users/" + std::to_string(kNames + i) + "/news"; };
+  double longest = 0;
+  double in_all = 0;
+  double read = 0;
+  for (auto _ : state) {
+    History history(Limits(), Epoch(1));
+    for (uint64_t i = 1; i <= kNames; ++i) {
+      const std::string name = name_of(i * 7'919 % kNames);
+      const std::string_view topic = name;
+      Frame* frame = Frame::Encode({.data = "1", .topics = {&topic, 1}}, Epoch(1), 4'096);
+      frame->Stamp(i, static_cast<int64_t>(i), 1);
+      history.Append(*frame);
+      frame->Release();
+    }
+    TopicOrderStep step;
+    for (bool is_done = false; !is_done;) {
+      const int64_t begin_ns = ThreadNs();
+      is_done = history.PutTopicsInOrder(&step);
+      const auto took = static_cast<double>(ThreadNs() - begin_ns) / 1e3;
+      longest = std::max(longest, took);
+      in_all += took;
+    }
+    std::vector<TopicFacts> facts;
+    const int64_t begin_ns = ThreadNs();
+    for (uint64_t i = 0; i < 500; ++i) {
+      history.ReadTopics(name_of(i * 173), "", 128, 1, &facts);
+      SLUICE_CHECK(facts.size() == 128 && facts[0].name == name_of(i * 173));
+    }
+    read += static_cast<double>(ThreadNs() - begin_ns) / 1e3 / 500;
+  }
+  const auto rounds = static_cast<double>(state.iterations());
+  state.counters["order_us"] = in_all / rounds;
+  state.counters["longest_us"] = longest;
+  state.counters["read_us"] = read / rounds;
+}
+BENCHMARK(BM_HistoryTopics)->Iterations(3)->Unit(benchmark::kMillisecond);
+
 // Last, since it moves the history on. A batch of frames is made, then appended: only that is
 // timed.
 void BM_HistoryAppendToFull(benchmark::State& state) {
@@ -183,6 +232,34 @@ void BM_HistoryAppendToFull(benchmark::State& state) {
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * kBatch));
 }
 BENCHMARK(BM_HistoryAppendToFull)->Unit(benchmark::kMicrosecond);
+
+// Each event is of a topic that is not known: 131,072 are, of which the oldest is forgotten.
+void BM_HistoryAppendNewTopics(benchmark::State& state) {
+  constexpr uint64_t kNames = 400'000;
+  HistoryLimits limits;
+  limits.otherwise.events_max = 65'536;
+  limits.remembered_topics_max = 65'536;
+  History history(limits, Epoch(1));
+  std::vector<Frame*> frames;
+  for (uint64_t i = 0; i < kNames; ++i) {
+    const std::string name = "users/" + std::to_string(i * 7'919 % kNames) + "/news";
+    const std::string_view topic = name;
+    frames.push_back(Frame::Encode({.data = "1", .topics = {&topic, 1}}, Epoch(1), 4'096));
+  }
+  uint64_t sequence = 0;
+  const auto append = [&] {
+    Frame* frame = frames[sequence % kNames];
+    ++sequence;
+    frame->Stamp(sequence, static_cast<int64_t>(sequence), 1);
+    history.Append(*frame);
+  };
+  while (sequence < 200'000) append();
+  for (auto _ : state) append();
+  SLUICE_CHECK(history.events() == 65'536 && history.store(0).topics().held() == 65'536);
+  state.SetItemsProcessed(state.iterations());
+  for (Frame* frame : frames) frame->Release();
+}
+BENCHMARK(BM_HistoryAppendNewTopics);
 
 }  // namespace
 }  // namespace sluice

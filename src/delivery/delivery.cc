@@ -261,6 +261,7 @@ void Delivery::Attach(ConnectionId connection, const Subscription& subscription,
   BlockedReader& reader = blocked_[index];
   reader.aside.assign(opening);
   MakeReady(index);
+  topics_.CountStreams(number, 1);
   counters_.subscribed.Add();
   counters_.subscribers.Set(++readers_);
 }
@@ -270,6 +271,7 @@ bool Delivery::Detach(ConnectionId connection, Disconnect reason) {
   if (!place.is_reader()) return false;
   if (place.is_replaying()) {
     CountLost(&replays_.readers[place.index()], reason);
+    topics_.CountStreams(replays_.readers[place.index()].channel, -1);
     FreeReplay(place.index());
     places_[connection.slot] = {};
     counters_.subscribers.Set(--readers_);
@@ -292,6 +294,7 @@ bool Delivery::Detach(ConnectionId connection, Disconnect reason) {
     RemoveFlowing(place.channel, place.index());
   }
   places_[connection.slot] = {};
+  topics_.CountStreams(place.channel, -1);
   counters_.subscribers.Set(--readers_);
   AfterLeave(place.channel);
   return true;

@@ -42,6 +42,7 @@
 #include "delivery/left_place.h"
 #include "delivery/owed.h"
 #include "delivery/replay.h"
+#include "delivery/subscribed_topic.h"
 #include "delivery/topic_index.h"
 #include "event/subscription.h"
 #include "transport/send_batch.h"
@@ -137,6 +138,12 @@ class Delivery {
   // Gives up the blocked readers that are past a bound. Cheap to call every turn.
   void CheckLag(int64_t now_ns);
 
+  // How many streams have just this name or pattern in their subscriptions, of the first `count`
+  // that stand not before `from` and begin with `prefix`, in order; with no `from`, first of the
+  // events without topics.
+  void ReadTopics(std::string_view from, std::string_view prefix, size_t count,
+                  std::vector<SubscribedTopic>* topics) const;
+
   size_t readers() const { return readers_; }
   size_t blocked() const { return blocked_count_; }
   size_t replaying() const { return replays_.count; }
@@ -207,6 +214,7 @@ class Delivery {
   // Channels.
   uint32_t FindOrMake(const Subscription& subscription);
   void Match(const Frame& frame);
+  uint64_t StreamsOf(uint32_t number) const;
   void AppendTo(uint32_t number);
   void AppendNow(uint32_t number, const Subscription& subscription);
   bool HasRoom();

@@ -47,6 +47,10 @@ void Delivery::Replay(ConnectionId connection, const Subscription& subscription,
   reader.values = std::move(start.values);
   reader.aside.assign(opening);
   reader.is_used = true;
+  reader.channel = FindOrMake(subscription);
+  owed_.AddReader(reader.channel);
+  reader.is_early = true;
+  topics_.CountStreams(reader.channel, 1);
   Owe(index);
   places_.At(connection.slot) = {0, (index | kReplayBit) + 1};
   ListReplay(index);
@@ -62,7 +66,9 @@ void Delivery::FreeReplay(uint32_t index) {
   if (reader.is_ending) --replays_.ending_count;
   const bool is_listed = reader.is_listed;
   const uint32_t channel = reader.channel;
-  const bool was_last = reader.is_owed && !owed_.RemoveReader(channel);
+  // One that conflates is a reader of its channel's.
+  const bool is_replaying = reader.is_early || reader.is_owed;
+  const bool was_last = is_replaying && !owed_.RemoveReader(channel, reader.is_owed);
   const bool was_conflating = reader.is_conflating;
   reader = ReplayingReader();
   reader.is_listed = is_listed;
@@ -365,7 +371,7 @@ void Delivery::AfterReplaySend(uint32_t index, size_t offered, int32_t result, i
 void Delivery::AttachReplayed(uint32_t index) {
   ReplayingReader& reader = replays_.readers[index];
   const ConnectionId connection = reader.connection;
-  const uint32_t number = FindOrMake(reader.subscription);
+  const uint32_t number = reader.channel;
   if (reader.chunk != nullptr) {
     CountPassed(&reader, *reader.chunk, reader.after, reader.chunk->last);
   }

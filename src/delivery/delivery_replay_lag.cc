@@ -14,7 +14,6 @@ namespace sluice {
 void Delivery::Owe(uint32_t index) {
   ReplayingReader& reader = replays_.readers[index];
   if (reader.after > newest_) return replays_.unowed.push_back(index);
-  reader.channel = FindOrMake(reader.subscription);
   if (event_.held != nullptr) AppendNow(reader.channel, reader.subscription);
   OweFrom(&reader, newest_);
 }
@@ -25,17 +24,17 @@ void Delivery::OweLate(uint64_t sequence) {
     ReplayingReader& reader = replays_.readers[index];
     if (!reader.is_used || reader.is_owed) return true;
     if (reader.after >= sequence) return false;
-    reader.channel = FindOrMake(reader.subscription);
     OweFrom(&reader, sequence - 1);
     return true;
   });
 }
 
 void Delivery::OweFrom(ReplayingReader* reader, uint64_t joined) {
-  const Owed::Total& total = owed_.AddReader(reader->channel);
+  const Owed::Total& total = owed_.Begin(reader->channel);
   reader->joined = joined;
   reader->had_events = total.events;
   reader->had_bytes = total.bytes;
+  reader->is_early = false;
   reader->is_owed = true;
 }
 
@@ -208,7 +207,7 @@ void Delivery::EnterTable(ReplayingReader* reader) {
   reader->had_events = 0;
   owed_.ForEach(reader->channel, reader->after, UINT64_MAX,
                 [&](uint64_t sequence) { ledger_->AddLost(sequence, Loss::kConflated, 1); });
-  owed_.RemoveReader(reader->channel);
+  owed_.RemoveReader(reader->channel, true);
   reader->is_owed = false;
   reader->is_conflating = true;
 }

@@ -30,23 +30,32 @@ class Owed {
   bool empty() const { return channels_.empty(); }
   bool Has(uint32_t channel) const { return channels_.contains(channel); }
 
-  // Returns what has come up to now.
-  const Total& AddReader(uint32_t channel) {
+  // A replaying reader of the channel, to which nothing is owed yet.
+  void AddReader(uint32_t channel) { ++channels_[channel].early; }
+  // From the next event on it is owed them. Returns what has come up to now.
+  const Total& Begin(uint32_t channel) {
     Channel& of = channels_[channel];
+    --of.early;
     ++of.readers;
     return of.total;
   }
   // False once it was the last of the channel.
-  bool RemoveReader(uint32_t channel) {
+  bool RemoveReader(uint32_t channel, bool is_owed) {
     const auto at = channels_.find(channel);
-    if (--at->second.readers != 0) return true;
+    --(is_owed ? at->second.readers : at->second.early);
+    if (at->second.readers + at->second.early != 0) return true;
     channels_.erase(at);
     return false;
+  }
+  // Replaying readers of the channel.
+  uint32_t Readers(uint32_t channel) const {
+    const auto at = channels_.find(channel);
+    return at == channels_.end() ? 0 : at->second.readers + at->second.early;
   }
   // The event is for the channel; the ledger may be null. Returns the channel's replaying readers.
   uint32_t Append(uint32_t channel, const Frame& frame, const LedgerPart* ledger) {
     const auto at = channels_.find(channel);
-    if (at == channels_.end()) return 0;
+    if (at == channels_.end() || at->second.readers == 0) return 0;
     Total& total = at->second.total;
     total.before_newest = total.newest;
     total.newest = frame.sequence();
@@ -75,6 +84,7 @@ class Owed {
  private:
   struct Channel {
     uint32_t readers = 0;
+    uint32_t early = 0;
     Total total;
     Fifo<uint64_t> sequences;
   };

@@ -42,10 +42,11 @@ struct ReplayingReader {
   size_t sent = 0;                     // of its bytes
   uint32_t mark = 0;                   // the first event not wholly sent
   bool is_values = false;              // the chunk is of values: `after` stays, it is not let go
-  // Events after `joined` are owed to it, in this channel: those that it has had, or lost, of the
-  // channel's (see owed.h).
+  uint32_t channel = 0;                // that of its subscription, which it will attach to
+  // Events after `joined` are owed to it: those that it has had, or lost, of the channel's (see
+  // owed.h).
+  bool is_early = false;  // nothing is owed to it yet
   bool is_owed = false;
-  uint32_t channel = 0;
   uint64_t joined = 0;
   uint64_t had_events = 0;
   uint64_t had_bytes = 0;

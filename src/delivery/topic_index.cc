@@ -76,6 +76,7 @@ void TopicIndex::Add(uint32_t channel, std::span<const std::string> patterns) {
       ++interests_end_;
     }
     List& list = At(id);
+    if (list.size == 0) order_.Insert(id.value, IsBefore{this, pattern});
     Interest& interest = interests_.At(number);
     interest.list = id;
     interest.position = list.size;
@@ -103,7 +104,34 @@ void TopicIndex::Take(const Interest& interest) {
   const Entry last = list.entries()[--list.size];
   list.entries()[interest.position] = last;
   interests_[last.interest].position = interest.position;
-  if (list.size == 0) RemoveIfEmpty(interest.list);
+  if (list.size != 0) return;
+  const std::string text(TextOf(interest.list));
+  order_.Erase(interest.list.value, IsBefore{this, text});
+  RemoveIfEmpty(interest.list);
+}
+
+void TopicIndex::CountStreams(uint32_t channel, int change) {
+  for (uint32_t at = first_interest_.At(channel); at != 0;) {
+    const Interest& interest = interests_[at - 1];
+    At(interest.list).streams += static_cast<uint32_t>(change);
+    at = interest.next_of_channel;
+  }
+}
+
+std::string_view TopicIndex::TextOf(ListId list) const {
+  if (list.kind() == ListKind::kName) return names_[list.of()].text;
+  std::vector<const std::string*> segments;
+  for (uint32_t node = list.of(); node != kRoot; node = nodes_[node].parent) {
+    segments.push_back(&nodes_[node].segment);
+  }
+  pattern_text_.clear();
+  for (size_t i = segments.size(); i-- != 0;) {
+    pattern_text_.append(*segments[i]).append(i == 0 ? "" : "/");
+  }
+  if (list.kind() == ListKind::kRest) {
+    pattern_text_.append(segments.empty() ? "" : "/").append(kAnyRest);
+  }
+  return pattern_text_;
 }
 
 TopicIndex::ListId TopicIndex::NameList(std::string_view text) {
@@ -113,7 +141,6 @@ TopicIndex::ListId TopicIndex::NameList(std::string_view text) {
   if (number == kNone) {
     number = TakeNumber(&names_free_, &names_end_);
     Name& name = names_.At(number);
-    name.hash = hash;
     name.text = text;
     name_index_.Insert(hash, number);
   }
@@ -159,7 +186,7 @@ uint32_t TopicIndex::MakeChild(uint32_t node, std::string_view segment) {
 void TopicIndex::RemoveIfEmpty(ListId list) {
   if (list.kind() == ListKind::kName) {
     Name& name = names_[list.of()];
-    name_index_.Erase(name.hash, list.of());
+    name_index_.Erase(TopicHash(name.text), list.of());
     name.channels.Free();
     name = Name();
     names_free_.push_back(list.of());

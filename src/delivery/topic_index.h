@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/hash_index.h"
+#include "base/name_order.h"
 #include "base/slot_array.h"
 #include "event/frame.h"
 
@@ -32,6 +33,13 @@ class TopicIndex {
   // A channel's number is small and has no patterns yet; each pattern is valid, none twice.
   void Add(uint32_t channel, std::span<const std::string> patterns);
   void Remove(uint32_t channel);
+  // So many more streams, or fewer, have the channel's subscription.
+  void CountStreams(uint32_t channel, int change);
+
+  // Calls on_entry(text, streams) for the names and patterns from `from` on, in order, until that
+  // is false: how many streams have just that in their subscriptions.
+  template <typename OnEntry>
+  void ForEachFrom(std::string_view from, OnEntry&& on_entry) const;
 
   // Appends the channels that want the frame, one perhaps more than once.
   void Match(const Frame& frame, std::vector<uint32_t>* channels);
@@ -53,6 +61,7 @@ class TopicIndex {
   struct List {
     uint32_t size = 0;
     uint32_t capacity = 1;
+    uint32_t streams = 0;
     union {
       Entry one;
       Entry* many;
@@ -63,7 +72,6 @@ class TopicIndex {
     void Free();
   };
   struct Name {
-    uint64_t hash = 0;
     List channels;
     std::string text;
   };
@@ -82,6 +90,7 @@ class TopicIndex {
   struct ListId {
     uint32_t value = 0;
     ListId() = default;
+    explicit ListId(uint32_t number) : value(number) {}
     ListId(ListKind kind, uint32_t of) : value(of * 4 + static_cast<uint32_t>(kind)) {}
     ListKind kind() const { return static_cast<ListKind>(value % 4); }
     uint32_t of() const { return value / 4; }
@@ -93,7 +102,16 @@ class TopicIndex {
     uint32_t next_of_channel = 0;  // number + 1, 0: none; or the next free one
   };
 
+  struct IsBefore {
+    const TopicIndex* index;
+    std::string_view text;
+    bool operator()(uint32_t list) const { return index->TextOf(ListId(list)) < text; }
+  };
+
   List& At(ListId list);
+  const List& At(ListId list) const { return const_cast<TopicIndex*>(this)->At(list); }
+  // Good until the next call.
+  std::string_view TextOf(ListId list) const;
   ListId NameList(std::string_view text);
   ListId PatternList(std::string_view pattern);
   uint32_t Child(uint32_t node, std::string_view segment, uint64_t edge) const;
@@ -118,9 +136,20 @@ class TopicIndex {
   uint32_t interests_end_ = 0;
   SlotArray<uint32_t> first_interest_;  // by channel, number + 1
 
+  NameOrder order_;                   // lists that are not empty, by their names and patterns
+  mutable std::string pattern_text_;  // scratch of TextOf
+
   // Scratch of one match: the nodes that the segments so far lead to.
   std::vector<uint32_t> at_;
   std::vector<uint32_t> next_;
 };
+
+template <typename OnEntry>
+void TopicIndex::ForEachFrom(std::string_view from, OnEntry&& on_entry) const {
+  for (auto at = order_.Seek(IsBefore{this, from}); at.has_number(); at.Next()) {
+    const ListId list(at.number());
+    if (!on_entry(TextOf(list), At(list).streams)) return;
+  }
+}
 
 }  // namespace sluice

@@ -1,13 +1,11 @@
 #include "gateway/delivery_report.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "base/clock.h"
+#include "base/wall_time.h"
 
 namespace sluice {
 namespace {
@@ -16,12 +14,9 @@ using Json = nlohmann::ordered_json;
 
 // The wall clock as it would have read then.
 std::string WallTime(int64_t monotonic_ns) {
-  const int64_t ago_us = (MonotonicNs() - monotonic_ns) / 1'000;
-  const auto now = std::chrono::time_point_cast<std::chrono::microseconds>(
-      std::chrono::system_clock::now());
-  const int64_t at_us = now.time_since_epoch().count() - ago_us;
-  return fmt::format("{:%FT%T}.{:06}Z", fmt::gmtime(static_cast<time_t>(at_us / 1'000'000)),
-                     at_us % 1'000'000);
+  std::string text;
+  AppendWallTime(&text, monotonic_ns + WallOffsetNs());
+  return text;
 }
 
 uint64_t SequenceOf(const DeliveryReportSource& source, std::string_view id) {
@@ -40,8 +35,9 @@ http::DeliveryReport DeliveryReportOf(const DeliveryReportSource& source, std::s
   const uint64_t sequence = SequenceOf(source, id);
   if (sequence == 0 || sequence > source.ring.newest_sequence()) {
     return {.refusal = Refusal::kNotFound,
-            .text = "no event of this run of the gateway has this id, or it is a publisher's own "
-                    "of an event that the history does not hold any more"};
+            .text =
+                "no event of this run of the gateway has this id, or it is a publisher's own "
+                "of an event that the history does not hold any more"};
   }
   const auto forgotten = [&] {
     return http::DeliveryReport{

@@ -48,7 +48,7 @@ void Restore(const JournalRecord& record, int64_t now_ns, SharedHistory& history
 JournalOptions JournalOptionsOf(const Options& options, const HistoryLimits& limits) {
   JournalOptions journal;
   journal.directory = options.journal_directory;
-  // Where all publishes wait for it; one that asks for it itself has the next interval's.
+  // Where all publishes wait for it; one that asks for it itself has its group synced.
   const auto ack = http::ParsePublishAck(options.publish_ack);
   journal.syncs_each_group = ack && ack->durability == http::PublishAck::Durability::kSynced;
   journal.sync_interval_ns = options.journal_sync_interval_ms * kNsPerMs;

@@ -195,6 +195,7 @@ Status RunningGateway::CreateShards() {
       plan_.shards, LedgerEventsFor(options_.ring_events_max, options_.drain_events_max,
                                     options_.ledger_events_max));
   acks_ = std::make_unique<AckBoard>(*ring_, plan_.shards);
+  topics_ = std::make_unique<TopicBoard>(*ring_, plan_.shards, MonotonicNs());
   told_by_journal_.store(acks_.get(), std::memory_order_release);
   const ShardShared shared{.options = options_,
                            .epoch = epoch_,
@@ -207,7 +208,8 @@ Status RunningGateway::CreateShards() {
                            .journal = journal_.get(),
                            .journal_feed = journal_feed_.get(),
                            .ledger = ledger_.get(),
-                           .acks = acks_.get()};
+                           .acks = acks_.get(),
+                           .topics = topics_.get()};
   for (uint32_t i = 0; i < plan_.shards; ++i) {
     std::unique_ptr<Engine> engine;
     Status status = CreateEngine(plan_.engine, EngineOptionsOf(options_), &engine);

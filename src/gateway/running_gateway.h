@@ -75,6 +75,7 @@ class RunningGateway : public Gateway, private http::Reports {
   std::unique_ptr<SharedHistory> history_;  // null: none is kept
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<AckBoard> acks_;
+  std::unique_ptr<TopicBoard> topics_;
   // atomic: the journal's thread tells it of progress, perhaps before there is one
   std::atomic<AckBoard*> told_by_journal_{nullptr};
   std::function<void(JournalOptions*)> change_journal_;

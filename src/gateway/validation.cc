@@ -118,7 +118,7 @@ Status ValidateAddresses(const Options& o) {
 }
 
 Status ValidatePaths(const Options& o) {
-  std::set<std::string_view> seen{"/", "/stats", "/healthz", "/readyz", "/publish"};
+  std::set<std::string_view> seen{"/", "/stats", "/topics", "/healthz", "/readyz", "/publish"};
   for (const auto* list : {&o.stream_paths, &o.broadcast_paths}) {
     const std::string name = list == &o.stream_paths ? "http.stream_paths" : "http.broadcast_paths";
     if (list->empty()) return Broken(name + " names no path; write at least one");

@@ -50,11 +50,11 @@ size_t History::ClassOf(const Frame& frame) {
   return static_cast<size_t>(policy - limits_.policies.begin());
 }
 
-void History::Append(const Frame& frame) {
+void History::Append(const Frame& frame, bool is_new) {
   const size_t index = ClassOf(frame);
   Store& store = *stores_[index];
   const uint64_t ordinal = store.end();
-  store.Append(frame);
+  store.Append(frame, is_new);
   if (!frame.publisher_id().empty()) ids_.Add(frame.publisher_id(), frame.sequence());
   if (!frame.key().empty()) values_.Add(frame, static_cast<uint16_t>(index), ordinal);
   newest_ = frame.sequence();

@@ -20,6 +20,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "event/frame.h"
@@ -27,6 +28,7 @@
 #include "history/reading.h"
 #include "history/start.h"
 #include "history/store.h"
+#include "history/topic_facts.h"
 #include "history/values.h"
 
 namespace sluice {
@@ -54,8 +56,8 @@ class History {
 
   History(const HistoryLimits& limits, const Epoch& epoch);
 
-  // A frame of a higher sequence than those before.
-  void Append(const Frame& frame);
+  // A frame of a higher sequence than those before; `is_new`: it was published in this run.
+  void Append(const Frame& frame, bool is_new = true);
   // Events up to this sequence that are not held are lost, and nobody knows of which topics:
   // readers from before are told of a gap.
   void Lose(uint64_t through) { lost_through_ = std::max(lost_through_, through); }
@@ -82,6 +84,14 @@ class History {
   // The newest sequence higher than `after` of an event that the reading wants and that was
   // evicted; 0 if there is none.
   uint64_t LastEvicted(Reading& reading, uint64_t after) const;
+
+  // What is known of the first topics, at most `count`, whose names stand not before `from` and
+  // begin with `prefix`, by name; with no `from`, first of the events without topics. Those that
+  // PutTopicsInOrder has seen: to be called until true, with a step of its own, for all that are
+  // there when it is called first. Each call takes a share of a turn at most.
+  void ReadTopics(std::string_view from, std::string_view prefix, size_t count, int64_t now_ns,
+                  std::vector<TopicFacts>* topics) const;
+  bool PutTopicsInOrder(TopicOrderStep* step);
 
   // The newest appended.
   uint64_t newest() const { return newest_; }

@@ -70,6 +70,17 @@ size_t SharedHistory::ReadValues(std::span<const ValueRef> values, Chunk* chunk)
   return history_.ReadValues(values, chunk);
 }
 
+bool SharedHistory::PutTopicsInOrder(TopicOrderStep* step) {
+  const auto lock = LockToWrite();
+  return history_.PutTopicsInOrder(step);
+}
+
+void SharedHistory::ReadTopics(std::string_view from, std::string_view prefix, size_t count,
+                               int64_t now_ns, std::vector<TopicFacts>* topics) {
+  const auto lock = LockToRead();
+  history_.ReadTopics(from, prefix, count, now_ns, topics);
+}
+
 void SharedHistory::Resolve(const StreamStart& asked, Reading& reading, uint64_t through,
                             Start* start) {
   const uint64_t newest = ring_.newest_sequence();

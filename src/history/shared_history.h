@@ -32,7 +32,7 @@ class SharedHistory {
   SharedHistory(const HistoryLimits& limits, const Epoch& epoch, Ring& ring, uint32_t consumer);
 
   // Before any shard runs: what an earlier run left, in order.
-  void Restore(const Frame& frame) { history_.Append(frame); }
+  void Restore(const Frame& frame) { history_.Append(frame, false); }
   // As History's.
   void Lose(uint64_t through) { history_.Lose(through); }
 
@@ -49,6 +49,11 @@ class SharedHistory {
   void ReadNewest(Reading& reading, uint64_t after, uint64_t through, Chunk* chunk);
   size_t ReadValues(std::span<const ValueRef> values, Chunk* chunk);
   void Resolve(const StreamStart& asked, Reading& reading, uint64_t through, Start* start);
+
+  // As History's; of topics of events that the calling shard has drained, after Require.
+  bool PutTopicsInOrder(TopicOrderStep* step);
+  void ReadTopics(std::string_view from, std::string_view prefix, size_t count, int64_t now_ns,
+                  std::vector<TopicFacts>* topics);
 
   // Calls on_history(const History&) with nobody writing; for figures and tests.
   template <typename OnHistory>

@@ -38,10 +38,11 @@ Store::~Store() {
   std::free(spare_);
 }
 
-uint32_t Store::PutTopics(const Frame& frame) {
+uint32_t Store::PutTopics(const Frame& frame, size_t bytes, bool is_new) {
   const uint32_t ordinal = static_cast<uint32_t>(end_);
   if (frame.topic_count() == 0) {
-    topics_.Push(TopicTable::kNoTopic, ordinal);
+    topics_.Push(TopicTable::kNoTopic, ordinal, bytes);
+    if (is_new) topics_.CountPublish(TopicTable::kNoTopic, frame.published_ns());
     charged_bytes_ += kTopicCharge;
     return TopicTable::kNoTopic;
   }
@@ -51,8 +52,9 @@ uint32_t Store::PutTopics(const Frame& frame) {
   uint32_t index = 0;
   frame.ForEachTopic([&](const FrameTopic& topic) {
     index = topics_.FindOrAdd(topic.hash, topic.name);
-    if (topics_.Push(index, ordinal)) charged_bytes_ += kHeldTopicCharge + topic.name.size();
+    if (topics_.Push(index, ordinal, bytes)) charged_bytes_ += kHeldTopicCharge + topic.name.size();
     charged_bytes_ += kTopicCharge;
+    if (is_new) topics_.CountPublish(index, frame.published_ns());
     if (is_many) topic_sets_.Push(index);
   });
   return is_many ? Record::kManyTopics | (set & Record::kIndexMask) : index;
@@ -75,12 +77,12 @@ Store::Block* Store::RoomFor(size_t bytes, uint64_t sequence, int64_t time_us) {
   return block;
 }
 
-void Store::Append(const Frame& frame) {
+void Store::Append(const Frame& frame, bool is_new) {
   SLUICE_DCHECK(events() == 0 || frame.sequence() > Find(end_ - 1).sequence());
   SLUICE_CHECK(events() < Record::kIndexMask);
   std::string_view bytes = frame.replay_bytes();
   const int64_t time_us = frame.published_ns() / kNsPerUs;
-  uint32_t topics = PutTopics(frame);
+  uint32_t topics = PutTopics(frame, bytes.size(), is_new);
   if (!frame.publisher_id().empty()) topics |= Record::kHasId;
   if (!frame.key().empty()) topics |= Record::kHasKey;
   charged_bytes_ +=
@@ -118,7 +120,7 @@ void Store::DropOldest() {
   uint64_t topics = 0;
   ForEachTopic(record, [&](uint32_t topic) {
     const size_t name_size = topics_[topic].name_size;
-    const bool is_last = topics_.Pop(topic, sequence);
+    const bool is_last = topics_.Pop(topic, sequence, size);
     if (is_last && topic != TopicTable::kNoTopic) charged_bytes_ -= kHeldTopicCharge + name_size;
     ++topics;
     return true;

@@ -41,7 +41,7 @@ class Store {
   // What an event is charged besides its bytes, so that a bound in bytes bounds the memory.
   static constexpr uint64_t kEventCharge = 24;
   static constexpr uint64_t kTopicCharge = 8;         // each of its topics
-  static constexpr uint64_t kHeldTopicCharge = 128;   // a topic while it holds events, and its name
+  static constexpr uint64_t kHeldTopicCharge = 160;   // a topic while it holds events, and its name
   static constexpr uint64_t kPublisherIdCharge = 48;  // with an id of its publisher's
   static constexpr uint64_t kKeyCharge = 256;         // with a key, each of its topics
 
@@ -91,8 +91,8 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  // A frame of a higher sequence than those before.
-  void Append(const Frame& frame);
+  // A frame of a higher sequence than those before; `is_new`: it was published in this run.
+  void Append(const Frame& frame, bool is_new = true);
   bool IsOver() const {
     return events() > limits_.events_max || charged_bytes_ > limits_.bytes_max;
   }
@@ -129,6 +129,12 @@ class Store {
   template <typename OnTopic>
   void ForEachTopic(const Record& record, OnTopic&& on_topic) const;
   const TopicTable& topics() const { return topics_; }
+  // As TopicTable's.
+  bool PutTopicsInOrder(uint32_t* next, uint32_t end) { return topics_.PutInOrder(next, end); }
+  // The ordinal of a held event from its low half, as postings have it.
+  uint64_t Widen(uint32_t ordinal) const {
+    return first_ + (ordinal - static_cast<uint32_t>(first_));
+  }
 
   uint64_t charged_bytes() const { return charged_bytes_; }
   // All memory of it: blocks, index, topics.
@@ -143,7 +149,7 @@ class Store {
   static constexpr size_t kCacheLine = 64;
   static constexpr size_t kPrefetchBytes = 3 * kCacheLine;
   // What ForEachTopic finds; in topic_sets_ a count stands before the indices of several.
-  uint32_t PutTopics(const Frame& frame);
+  uint32_t PutTopics(const Frame& frame, size_t bytes, bool is_new);
   Block* RoomFor(size_t bytes, uint64_t sequence, int64_t time_us);
   void DropFirstBlock();
 

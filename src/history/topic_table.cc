@@ -37,12 +37,14 @@ uint32_t TopicTable::FindOrAdd(uint64_t hash, std::string_view name) {
   added.name_size = static_cast<uint16_t>(name.size());
   names_bytes_ += name.size();
   index_.Insert(hash, topic);
+  ++unordered_;
   ++remembered_;  // until Push
   return topic;
 }
 
-bool TopicTable::Push(uint32_t topic, uint32_t ordinal) {
+bool TopicTable::Push(uint32_t topic, uint32_t ordinal, size_t bytes) {
   HeldTopic& held = topics_[topic];
+  held.bytes += bytes;
   const bool is_first = held.postings.empty();
   postings_bytes_ -= held.postings.bytes_held();
   held.postings.Push(ordinal);
@@ -54,8 +56,9 @@ bool TopicTable::Push(uint32_t topic, uint32_t ordinal) {
   return is_first;
 }
 
-bool TopicTable::Pop(uint32_t topic, uint64_t sequence) {
+bool TopicTable::Pop(uint32_t topic, uint64_t sequence, size_t bytes) {
   HeldTopic& held = topics_[topic];
+  held.bytes -= bytes;
   postings_bytes_ -= held.postings.bytes_held();
   held.postings.Pop();
   postings_bytes_ += held.postings.bytes_held();
@@ -97,6 +100,11 @@ void TopicTable::ForgetOldest() {
   Unlist(topic);
   forgotten_ = std::max(forgotten_, oldest.evicted);
   if (!oldest.postings.empty()) return;
+  if (oldest.is_ordered) {
+    order_.Erase(topic, IsBefore{this, oldest.name()});
+  } else {
+    --unordered_;
+  }
   index_.Erase(oldest.hash, topic);
   names_bytes_ -= oldest.name_size;
   postings_bytes_ -= oldest.postings.bytes_held();
@@ -105,9 +113,23 @@ void TopicTable::ForgetOldest() {
   --remembered_;
 }
 
+bool TopicTable::PutInOrder(uint32_t* next, uint32_t end) {
+  uint32_t ordered = 0;
+  const uint32_t stop = std::min(end, *next + kOrderedMax * 64);
+  for (; unordered_ != 0 && *next < stop && ordered < kOrderedMax; ++*next) {
+    HeldTopic& topic = topics_[*next];
+    if (topic.is_ordered || topic.name_bytes == nullptr) continue;
+    order_.Insert(*next, IsBefore{this, topic.name()});
+    topic.is_ordered = true;
+    --unordered_;
+    ++ordered;
+  }
+  return unordered_ == 0 || *next == end;
+}
+
 uint64_t TopicTable::bytes_held() const {
   return topics_.bytes_held() + (generations_.capacity() + unused_.capacity()) * sizeof(uint32_t) +
-         index_.bytes_held() + names_bytes_ + postings_bytes_;
+         index_.bytes_held() + order_.bytes_held() + names_bytes_ + postings_bytes_;
 }
 
 }  // namespace sluice

@@ -80,6 +80,16 @@ Outcome AnswerDelivery(Site& site, const Exchange& exchange, int64_t now_ns, std
   return OutcomeOf(exchange);
 }
 
+// The page is gathered in turns to come.
+Outcome AnswerTopics(Site& site, const Exchange& exchange, int64_t now_ns, std::string* out,
+                     DeferredReply* deferred) {
+  if (site.services().topics == nullptr) {
+    return Refuse(site, exchange, {Refusal::kNotFound, "no topics are told here"}, 0, now_ns, out);
+  }
+  deferred->page = site.services().topics->AskTopics(exchange.topics);
+  return Outcome::kWaits;
+}
+
 Outcome AnswerReady(Site& site, const Exchange& exchange, int64_t now_ns, std::string* out) {
   http::Reports& reports = *site.services().reports;
   if (exchange.is_for_publish) {
@@ -146,6 +156,15 @@ Outcome AnswerFault(Site& site, const Exchange& exchange, const Fault& fault, in
   return Refuse(site, exchange, fault, kBusyRetryMs, now_ns, out);
 }
 
+Outcome AnswerPage(Site& site, const Exchange& exchange, DeferredReply& deferred, int64_t now_ns,
+                   std::string* out) {
+  if (!deferred.page->GoOn(now_ns)) return Outcome::kWaits;
+  AppendReply(out, HeadOf(site, exchange, now_ns),
+              std::string(kAcceptedHead).append(deferred.page->text()).append("}"));
+  deferred.page.reset();
+  return OutcomeOf(exchange);
+}
+
 Outcome Answer(Site& site, const Exchange& exchange, std::string_view body, int64_t now_ns,
                std::string* out, DeferredReply* deferred) {
   if (exchange.fault) return AnswerFault(site, exchange, *exchange.fault, now_ns, out);
@@ -164,6 +183,8 @@ Outcome Answer(Site& site, const Exchange& exchange, std::string_view body, int6
       return OutcomeOf(exchange);
     case RouteKind::kDeliveries:
       return AnswerDelivery(site, exchange, now_ns, out);
+    case RouteKind::kTopics:
+      return AnswerTopics(site, exchange, now_ns, out, deferred);
     case RouteKind::kHealthz:
       AppendReply(out, HeadOf(site, exchange, now_ns),
                   "{\"success\":true,\"code\":200,\"data\":{\"status\":\"ok\"}}");

@@ -3,6 +3,7 @@
 #include "http/exchange.h"
 #include "http/stream_target.h"
 #include "http/target.h"
+#include "http/topics_target.h"
 
 namespace sluice::http {
 namespace {
@@ -89,7 +90,9 @@ std::optional<Fault> DecideReady(const Target& target, Exchange* exchange) {
 }
 
 std::string WhatIsThere(const Site& site, bool is_admin_listener) {
-  if (is_admin_listener) return "this listener serves /stats, /deliveries/ID, /healthz and /readyz";
+  if (is_admin_listener) {
+    return "this listener serves /stats, /deliveries/ID, /topics, /healthz and /readyz";
+  }
   const Options& options = site.options();
   const std::string& stream = options.stream_paths.front();
   return "streams are at " + stream + " and " + stream + "/TOPIC, publishes go to " +
@@ -149,6 +152,9 @@ std::optional<Fault> DecideRoute(Site& site, const PeerFacts& peer, const Reques
       [[fallthrough]];
     case RouteKind::kStats:
       return DecideStats(site, peer, head, target, exchange);
+    case RouteKind::kTopics:
+      if (auto fault = DecideStats(site, peer, head, target, exchange)) return fault;
+      return ReadTopicsTarget(target.query, &exchange->topics);
     case RouteKind::kReadyz:
       return DecideReady(target, exchange);
     case RouteKind::kAsset:

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,6 +40,7 @@ struct Exchange {
   PublishTarget publish;       // of a publish; its memory is used again
   StreamRequest stream;        // of a stream
   std::string event_id;        // of kDeliveries
+  TopicsRequest topics;        // of kTopics
   std::optional<Fault> fault;  // known before the body: the body is then read over
 };
 
@@ -46,15 +48,18 @@ enum class Outcome : uint8_t {
   kKeep,
   kClose,
   kStream,
-  kWaits,  // nothing is answered yet: AnswerDeferred is to be called, until it is
+  kWaits,  // nothing is answered yet: AnswerDeferred is to be called, until it is; AnswerPage, if
+           // it is a page that the reply waits for
 };
 
-// The reply to a publish that was accepted and waits for its acknowledgement.
+// The reply to a publish that was accepted and waits for its acknowledgement; or a page that is
+// gathered.
 struct DeferredReply {
   AckWait wait;
   std::string data;  // the envelope's, as far as it is known, without its closing brace
   bool is_array = false;
   bool is_replayed = false;
+  std::unique_ptr<TopicsPage> page = nullptr;  // null: a publish
 };
 
 // Overwrites `exchange`.
@@ -65,6 +70,8 @@ Outcome Answer(Site& site, const Exchange& exchange, std::string_view body, int6
                std::string* out, DeferredReply* deferred);
 Outcome AnswerDeferred(Site& site, const Exchange& exchange, const DeferredReply& deferred,
                        int64_t now_ns, std::string* out);
+Outcome AnswerPage(Site& site, const Exchange& exchange, DeferredReply& deferred, int64_t now_ns,
+                   std::string* out);
 
 // Appends the reply of a fault that came after Decide, or without one.
 Outcome AnswerFault(Site& site, const Exchange& exchange, const Fault& fault, int64_t now_ns,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -110,6 +111,32 @@ struct DeliveryReport {
   std::string text;                     // the JSON of the envelope's data; else why not
 };
 
+// A page of the topics, by name.
+struct TopicsRequest {
+  static constexpr uint32_t kLimitMax = 1'000;
+
+  std::string prefix;                     // of their names
+  std::optional<std::string> after = {};  // the name that the page before ended with
+  uint32_t limit = 100;                   // how many
+};
+
+// It takes some turns of the loop.
+class TopicsPage {
+ public:
+  virtual ~TopicsPage() = default;
+  // Goes on, for a share of a turn; true once text() is all of it: the JSON of the envelope's data.
+  virtual bool GoOn(int64_t now_ns) = 0;
+  // GoOn would get further now; else others have to answer first.
+  virtual bool HasWork() const = 0;
+  virtual const std::string& text() const = 0;
+};
+
+class Topics {
+ public:
+  virtual ~Topics() = default;
+  virtual std::unique_ptr<TopicsPage> AskTopics(const TopicsRequest& request) = 0;
+};
+
 class Reports {
  public:
   virtual ~Reports() = default;
@@ -128,6 +155,7 @@ struct Services {
   Publisher* publisher = nullptr;
   Subscriptions* subscriptions = nullptr;
   Reports* reports = nullptr;
+  Topics* topics = nullptr;
 };
 
 }  // namespace sluice::http

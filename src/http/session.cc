@@ -122,19 +122,22 @@ size_t Session::State::StepChunked(std::string_view bytes) {
 }
 
 void Session::State::Reply(std::string_view whole_body) {
-  if (deferred == nullptr && IsPublish(exchange.route.kind)) {
-    const bool may_wait = AckOf(site, exchange).waits();
+  if (deferred == nullptr) {
+    const bool may_wait = exchange.route.kind == RouteKind::kTopics ||
+                          (IsPublish(exchange.route.kind) && AckOf(site, exchange).waits());
     if (may_wait) deferred = std::make_unique<DeferredReply>();
   }
   const Outcome outcome = Answer(site, exchange, whole_body, now_ns, &output, deferred.get());
   if (outcome != Outcome::kWaits) return Finish(outcome);
   phase = Phase::kDeferred;
-  next = Next::kWaitsForAck;
+  next = deferred->page == nullptr ? Next::kWaitsForAck : Next::kWaitsForPage;
   Recycle(&body);
 }
 
 void Session::State::RetryDeferred() {
-  const Outcome outcome = AnswerDeferred(site, exchange, *deferred, now_ns, &output);
+  const Outcome outcome = deferred->page == nullptr
+                              ? AnswerDeferred(site, exchange, *deferred, now_ns, &output)
+                              : AnswerPage(site, exchange, *deferred, now_ns, &output);
   if (outcome == Outcome::kWaits) return;
   next = Next::kReceive;
   Finish(outcome);
@@ -168,7 +171,8 @@ void Session::State::Finish(Outcome outcome) {
 }
 
 void Session::State::Take(std::string_view bytes) {
-  if (next == Next::kPaused || next == Next::kWaitsForRoom || next == Next::kWaitsForAck) {
+  if (next == Next::kPaused || next == Next::kWaitsForRoom || next == Next::kWaitsForAck ||
+      next == Next::kWaitsForPage) {
     held.append(bytes);
     return;
   }
@@ -260,6 +264,7 @@ void Session::RetryRoom(int64_t now_ns) {
 const AckWait* Session::ack_wait() const {
   const State& s = *state_;
   if (s.next == Next::kClose) return nullptr;
+  if (s.next == Next::kWaitsForPage) return nullptr;
   if (s.phase == State::Phase::kDeferred) return &s.deferred->wait;
   return s.phase == State::Phase::kLines && s.lines.has_waiting() ? &s.lines.first_wait() : nullptr;
 }
@@ -273,6 +278,22 @@ void Session::RetryAcks(int64_t now_ns) {
   } else {
     s.RetryLines();
   }
+}
+
+void Session::GoOnPage(int64_t now_ns) {
+  State& s = *state_;
+  if (s.next != Next::kWaitsForPage) return;
+  s.now_ns = now_ns;
+  s.RetryDeferred();
+}
+
+const TopicsPage* Session::page() const {
+  const State& s = *state_;
+  return s.next == Next::kWaitsForPage ? s.deferred->page.get() : nullptr;
+}
+
+void Session::LetGo() {
+  if (state_->deferred != nullptr) state_->deferred->page.reset();
 }
 
 bool Session::takes_more() const { return state_->held.size() < kHeldBytesMax; }

@@ -30,6 +30,8 @@ enum class Next : uint8_t {
                   // later turn of the loop, until this changes
   kWaitsForAck,   // an accepted publish waits for its ack: send output() if any, and call RetryAcks
                   // when there is news of it; read on, while takes_more()
+  kWaitsForPage,  // a report is gathered: send output() if any, and call GoOnPage in turns to come;
+                  // read on, while takes_more()
   kStream,        // send output() (the stream's head, whole) and attach to the channel
   kClose,         // send output(), then end: shutdown, discard what still comes, close
 };
@@ -58,7 +60,13 @@ class Session {
   const AckWait* ack_wait() const;
   // Replies to what waited and does no more.
   void RetryAcks(int64_t now_ns);
-  // kWaitsForAck: there is room for bytes that are received meanwhile.
+  // kWaitsForPage: a share of a turn's work.
+  void GoOnPage(int64_t now_ns);
+  // Null: it waits for none.
+  const TopicsPage* page() const;
+  // The connection is gone: lets go of what it has others gather.
+  void LetGo();
+  // kWaitsForAck, kWaitsForPage: there is room for bytes that are received meanwhile.
   bool takes_more() const;
   // The peer does not take output() now. True if it is to be read from all the same: a stream of
   // lines, whose replies are then summed up.

@@ -43,6 +43,7 @@ Site::Site(const Options& options, const PublishKeys& keys, Services services)
     routes_.push_back({path, {RouteKind::kStream}});
   }
   routes_.push_back({"/stats", {RouteKind::kStats}});
+  routes_.push_back({"/topics", {RouteKind::kTopics}});
   routes_.push_back({"/healthz", {RouteKind::kHealthz}});
   routes_.push_back({"/readyz", {RouteKind::kReadyz}});
   for (const PageAsset& asset : PageAssets()) {
@@ -59,8 +60,8 @@ Route Site::FindRoute(std::string_view path, bool is_admin_listener,
   for (const Entry& entry : routes_) {
     if (entry.path != path) continue;
     const RouteKind kind = entry.route.kind;
-    const bool is_report =
-        kind == RouteKind::kStats || kind == RouteKind::kHealthz || kind == RouteKind::kReadyz;
+    const bool is_report = kind == RouteKind::kStats || kind == RouteKind::kTopics ||
+                           kind == RouteKind::kHealthz || kind == RouteKind::kReadyz;
     return is_report || !is_admin_listener ? entry.route : Route{};
   }
   if (path.starts_with(kDeliveriesPath) && path.size() > kDeliveriesPath.size()) {

@@ -33,6 +33,7 @@ enum class RouteKind : uint8_t {
   kPublishEvents,  // events that say their topics themselves
   kStats,
   kDeliveries,  // what became of the event that the path names
+  kTopics,
   kHealthz,
   kReadyz,
   kAsset,

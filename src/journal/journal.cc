@@ -165,6 +165,8 @@ Status Journal::ForEach(uint64_t after, uint64_t through, const OnRecord& on_rec
   return status;
 }
 
+void Journal::WantSynced(uint64_t sequence) { writer_->WantSynced(sequence); }
+
 const Histogram& Journal::commit_ns() const { return writer_->commit_ns(); }
 
 JournalStatistics Journal::Statistics(int64_t now_ns) const {

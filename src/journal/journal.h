@@ -43,7 +43,8 @@ namespace sluice {
 
 struct JournalOptions {
   std::string directory;
-  // Is each group synced before it counts as written? Else what is written is synced at intervals.
+  // Is each group synced before it counts as written? Else what is written is synced at intervals,
+  // and when somebody waits for it (WantSynced).
   bool syncs_each_group = true;
   int64_t sync_interval_ns = 1'000'000'000;
   // How long the thread lets a group grow after it wrote one, while nobody waits for it.
@@ -124,6 +125,9 @@ class Journal {
   // After `until_ns` no further group is begun; an answer of the disk is waited for. False: not all
   // is kept, and the next start tells so.
   bool Close(uint64_t newest_sequence, int64_t until_ns = INT64_MAX);
+
+  // Somebody waits until this event is on the disk: it does not wait for the next interval.
+  void WantSynced(uint64_t sequence);
 
   const JournalProgress& progress() const { return *progress_; }
   uint64_t written_sequence() const { return progress_->written(); }

@@ -49,6 +49,27 @@ void JournalWriter::Wake() {
   [[maybe_unused]] const ssize_t written = write(event_fd_, &one, sizeof one);
 }
 
+void JournalWriter::WantSynced(uint64_t sequence) {
+  if (options_.syncs_each_group) return;
+  uint64_t wanted = sync_wanted_.load(std::memory_order_relaxed);
+  do {
+    if (wanted >= sequence) return;
+  } while (!sync_wanted_.compare_exchange_weak(wanted, sequence, std::memory_order_seq_cst));
+  // As for what is offered: the thread looks at what is wanted once more before it sleeps.
+  WakeIfSleeping();
+}
+
+// Each group until all is synced that somebody waits for: one of them may wait for this group.
+bool JournalWriter::IsSyncWanted() const {
+  return sync_wanted_.load(std::memory_order_seq_cst) > progress_.durable();
+}
+
+// What is wanted is written. If it is yet to come, the group that brings it is synced.
+bool JournalWriter::MustSyncNow() const {
+  return has_unsynced_ && IsSyncWanted() &&
+         sync_wanted_.load(std::memory_order_seq_cst) <= last_written_;
+}
+
 int64_t JournalWriter::WallNs() const {
   return options_.wall_clock ? options_.wall_clock() : HostWallNs();
 }
@@ -66,7 +87,9 @@ void JournalWriter::Run() {
       return;
     }
     const int64_t now_ns = MonotonicNs();
-    if (has_unsynced_ && now_ns >= unsynced_since_ns_ + options_.sync_interval_ns) {
+    const bool is_sync_due =
+        has_unsynced_ && now_ns >= unsynced_since_ns_ + options_.sync_interval_ns;
+    if (is_sync_due || MustSyncNow()) {
       if (!SyncUntilItWorks()) return;
     }
     if (now_ns >= house_due_ns_) KeepHouse();
@@ -78,7 +101,7 @@ void JournalWriter::Run() {
       continue;
     }
     is_sleeping_.store(true, std::memory_order_seq_cst);
-    if (queue_.Front().empty()) Sleep(NextDueNs(now_ns), true);
+    if (queue_.Front().empty() && !MustSyncNow()) Sleep(NextDueNs(now_ns), true);
     is_sleeping_.store(false, std::memory_order_relaxed);
   }
 }
@@ -144,7 +167,7 @@ void JournalWriter::CommitFront(std::string_view group) {
     state = found_.state.Encode();
     writes_.push_back({StoreTable::kState, 0, state});
   }
-  const bool sync = options_.syncs_each_group || raises_ceiling;
+  const bool sync = options_.syncs_each_group || raises_ceiling || IsSyncWanted();
   if (!CommitUntilItWorks(writes_, sync)) return;
   for (const JournalSpan& block : blocks_) {
     found_.spans->Add(block);

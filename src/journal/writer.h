@@ -1,13 +1,14 @@
 // The journal's thread: takes records from the queue in groups, commits them, keeps the ceiling
 // ahead and retention in bounds, and tries again when the store fails.
 //
-// Thread: Start and Stop by the owner; Wake by the draining shard; Run is the thread.
+// Thread: Start and Stop by the owner; Wake by the draining shard, WantSynced by any; Run is the
+//         thread.
 // Owner:  the queue, the progress and the counter of the first sequence are the journal's.
 // Bounds: a group is at most a chunk of the queue (1 MiB), or one larger event.
 // Errors: a store that fails is recovered and the same group committed again, until it works or the
 //         journal is closed.
 // atomic: `is_sleeping` so that a producer wakes the thread only when it sleeps, `is_stopping` from
-//         the owner
+//         the owner, `sync_wanted` from the shards whose publishers wait
 #pragma once
 
 #include <atomic>
@@ -58,6 +59,9 @@ class JournalWriter {
     if (is_sleeping_.load(std::memory_order_seq_cst)) Wake();
   }
   void Wake();
+  // Any thread: what has this sequence in it is to be synced when it is written, or now if it is.
+  // Those who ask while the disk is busy share the next flush.
+  void WantSynced(uint64_t sequence);
 
   JournalStore& store() { return *found_.store; }
   const SpanTable& spans() const { return *found_.spans; }
@@ -87,6 +91,8 @@ class JournalWriter {
   void KeepHouse();
   bool CloseAndDropSpans(int64_t wall_ns);
   bool MustRaiseCeiling(uint64_t last) const;
+  bool IsSyncWanted() const;
+  bool MustSyncNow() const;
   void RaiseCeiling();
   int64_t NextDueNs(int64_t now_ns) const;
   void Sleep(int64_t until_ns, bool is_wakeable);
@@ -110,6 +116,7 @@ class JournalWriter {
   int64_t stop_until_ns_ = 0;  // before is_stopping_
   std::atomic<bool> is_stopping_{false};
   alignas(64) std::atomic<bool> is_sleeping_{false};
+  std::atomic<uint64_t> sync_wanted_{0};  // the highest sequence that somebody waits for
 
   Counter commits_;
   Counter syncs_;

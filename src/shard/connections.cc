@@ -135,6 +135,7 @@ void Connections::AfterSession(ConnectionId connection, int64_t now_ns) {
   if (slot.session.next() == http::Next::kStream) return BeginStream(connection, now_ns);
   if (slot.session.next() == http::Next::kWaitsForRoom) HoldForRoom(&slot);
   if (slot.session.ack_wait() != nullptr) AwaitAck(&slot);
+  if (slot.session.page() != nullptr) AwaitPage(&slot);
   if (!slot.session.output().empty()) {
     if (!slot.is_replying && !slot.is_waiting) {
       slot.is_replying = true;
@@ -165,7 +166,7 @@ void Connections::AfterReply(SessionSlot* slot, int64_t now_ns) {
   if (slot->session.next() == http::Next::kClose) return BeginLinger(connection, now_ns);
   if (slot->session.next() == http::Next::kWaitsForRoom) return timers_.Unset(connection.slot);
   if (is_closing_ && slot->session.is_idle()) return BeginLinger(connection, now_ns);
-  if (slot->session.next() != http::Next::kWaitsForAck || slot->session.takes_more()) {
+  if (!HoldsWhatComes(slot->session) || slot->session.takes_more()) {
     engine_.Read(connection, ReadMode::kReceive);
   }
   timers_.Set(connection.slot, slot->session.deadline_ns());
@@ -217,68 +218,6 @@ void Connections::HoldReplies(SessionSlot* slot, int64_t now_ns) {
   if (slot->sums_up) return;
   slot->waits_until_ns = now_ns + options_.request_timeout_ms * kNsPerMs;
   engine_.Read(slot->connection, ReadMode::kPaused);
-}
-
-void Connections::HoldForRoom(SessionSlot* slot) {
-  engine_.Read(slot->connection, ReadMode::kPaused);
-  if (slot->is_held) return;
-  slot->is_held = true;
-  waiting_for_room_.push_back(slot->connection);
-}
-
-void Connections::RetryRoom(int64_t now_ns) {
-  const std::vector<ConnectionId> waiting = std::exchange(waiting_for_room_, {});
-  for (const ConnectionId connection : waiting) {
-    const Connection* record = Find(connection);
-    if (record == nullptr || record->state != State::kSession) continue;  // gone since
-    SessionSlot& slot = sessions_[record->value];
-    slot.is_held = false;
-    slot.session.RetryRoom(now_ns);
-    if (slot.session.next() == http::Next::kReceive) {
-      engine_.Read(connection, ReadMode::kReceive);
-    }
-    AfterSession(connection, now_ns);
-  }
-}
-
-void Connections::AwaitAck(SessionSlot* slot) {
-  const http::AckWait& wait = *slot->session.ack_wait();
-  // What comes meanwhile is held, up to a bound.
-  if (slot->session.next() == http::Next::kWaitsForAck && !slot->session.takes_more()) {
-    engine_.Read(slot->connection, ReadMode::kPaused);
-  }
-  const uint64_t sequence = wait.last_sequence();
-  if (slot->awaited == sequence && slot->awaited_ack == wait.ack) return;
-  slot->awaited = sequence;
-  slot->awaited_ack = wait.ack;
-  acks_.Push(wait.ack, sequence, slot->connection);
-}
-
-bool Connections::IsPending(const http::PublishAck& ack, uint64_t sequence) const {
-  const http::AckAnswer answer =
-      site_.services().publisher->AskAck(sequence, ack, http::PublishOnce::By::kNothing);
-  return answer.state == http::AckAnswer::State::kPending;
-}
-
-bool Connections::HasAnsweredAcks() const {
-  return acks_.HasAnswered(
-      [this](const auto& ack, uint64_t sequence) { return IsPending(ack, sequence); });
-}
-
-void Connections::TellAcks(int64_t now_ns) {
-  acks_.TakeAnswered(
-      [this](const auto& ack, uint64_t sequence) { return IsPending(ack, sequence); },
-      [&](const http::PublishAck& ack, uint64_t sequence, ConnectionId connection) {
-        const Connection* record = Find(connection);
-        if (record == nullptr || record->state != State::kSession) return;  // gone since
-        SessionSlot& slot = sessions_[record->value];
-        if (slot.awaited == sequence && slot.awaited_ack == ack) slot.awaited = 0;
-        slot.session.RetryAcks(now_ns);
-        if (slot.session.next() == http::Next::kReceive && (!slot.is_waiting || slot.sums_up)) {
-          engine_.Read(connection, ReadMode::kReceive);
-        }
-        AfterSession(connection, now_ns);
-      });
 }
 
 void Connections::ReleaseSession(Connection* record) {

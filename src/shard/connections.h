@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fifo.h"
 #include "base/slot_array.h"
 #include "delivery/delivery.h"
 #include "engine/engine.h"
@@ -54,6 +55,10 @@ class Connections : public ReaderEvents {
   void TellAcks(int64_t now_ns);
   bool HasAnsweredAcks() const;
   const AckQueue& acks() const { return acks_; }
+  // Goes on with the page that was asked for first.
+  void GoOnPage(int64_t now_ns);
+  bool waits_for_page() const { return !waiting_for_pages_.empty(); }
+  bool HasPageWork();
 
   // Stopping: sessions are closed as soon as they are idle, and new ones at once.
   void StartClosing();
@@ -83,7 +88,10 @@ class Connections : public ReaderEvents {
   void AfterReply(SessionSlot* slot, int64_t now_ns);
   void HoldReplies(SessionSlot* slot, int64_t now_ns);
   void HoldForRoom(SessionSlot* slot);
+  static bool HoldsWhatComes(const http::Session& session);
+  void HoldBack(const SessionSlot& slot);
   void AwaitAck(SessionSlot* slot);
+  void AwaitPage(SessionSlot* slot);
   bool IsPending(const http::PublishAck& ack, uint64_t sequence) const;
   int64_t DueNs(const SessionSlot& slot) const;
   void BeginStream(ConnectionId connection, int64_t now_ns);
@@ -118,6 +126,7 @@ class Connections : public ReaderEvents {
   std::vector<uint32_t> replying_;
   std::vector<ConnectionId> waiting_for_room_;
   AckQueue acks_;
+  Fifo<ConnectionId> waiting_for_pages_;
   SendBatch replies_;
 };
 

@@ -13,7 +13,7 @@ uint32_t SessionPool::Take(ConnectionId connection) {
   if (slots_[index] == nullptr) slots_[index] = std::make_unique<SessionSlot>(site_);
   SessionSlot& slot = *slots_[index];
   slot.connection = connection;
-  slot.is_replying = slot.is_waiting = slot.sums_up = slot.is_held = false;
+  slot.is_replying = slot.is_waiting = slot.sums_up = slot.is_held = slot.has_page = false;
   slot.awaited = 0;
   slot.before = slot.after = 0;
   ++used_;
@@ -25,6 +25,7 @@ void SessionPool::Release(uint32_t index) {
   SessionSlot& slot = *slots_[index];
   Unlink(index);
   slot.is_replying = slot.is_held = false;
+  slot.session.LetGo();
   slot.connection = {};
   free_.push_back(index);
   --used_;

@@ -25,6 +25,7 @@ struct SessionSlot {
   bool is_waiting = false;   // for its socket, to take what is left of a reply
   bool sums_up = false;      // while it waits: a stream of lines that is read from all the same
   bool is_held = false;      // on the list of those that wait for room on the ring
+  bool has_page = false;     // on the list of those that wait for a page
   uint64_t awaited = 0;      // the sequence whose ack it waits for; 0: it does not
   http::PublishAck awaited_ack;
   int64_t waits_until_ns = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "shard/topic_page.h"
 
 namespace sluice {
 namespace {
@@ -83,7 +84,10 @@ Shard::Shard(uint32_t index, const ShardShared& shared, std::unique_ptr<Engine> 
       publisher_(shared.ring, shared.epoch, shared.options.frame_bytes_max, *this,
                  shared.idempotency),
       site_(shared.options, shared.keys,
-            {.publisher = &publisher_, .subscriptions = this, .reports = &shared.reports}),
+            {.publisher = &publisher_,
+             .subscriptions = this,
+             .reports = &shared.reports,
+             .topics = shared.topics == nullptr ? nullptr : this}),
       delivery_(LimitsOf(shared.options), *engine_, counters_.delivery, connections_,
                 {.history = shared.history,
                  .epoch = &shared.epoch,
@@ -100,7 +104,10 @@ Shard::~Shard() = default;
 
 Status Shard::Run() {
   const Status status = Listen();
-  if (!status.ok()) return status;
+  if (!status.ok()) {
+    End();
+    return status;
+  }
   while (Turn(INT64_MAX)) {
   }
   return Status::Ok();
@@ -143,12 +150,39 @@ bool Shard::Turn(int64_t wait_ns_max) {
   delivery_.CheckLag(now_ns);
   if (shared_.history != nullptr) shared_.history->CatchUp(now_ns);
   if (shared_.journal_feed != nullptr) shared_.journal_feed->CatchUp();
+  if (HasTopicWork()) AnswerTopics();
+  if (connections_.waits_for_page()) connections_.GoOnPage(now_ns);
   return phase_seen_ != Phase::kClosing || connections_.open() != 0 ? true : End();
 }
 
-// Nobody is left here to be matched, and others may wait for that.
+// What streams here ask for, now; one question a turn.
+void Shard::AnswerTopics() {
+  if (!shared_.topics->HasQuestion(index_)) return;
+  const auto question = shared_.topics->Next(index_);
+  if (question == nullptr) return;
+  std::vector<SubscribedTopic> topics;
+  delivery_.ReadTopics(question->from, question->prefix, question->count, &topics);
+  shared_.topics->Answer(index_, question.get(), std::move(topics));
+}
+
+bool Shard::HasTopicWork() {
+  return shared_.topics != nullptr &&
+         (shared_.topics->HasQuestion(index_) || connections_.HasPageWork());
+}
+
+std::unique_ptr<http::TopicsPage> Shard::AskTopics(const http::TopicsRequest& request) {
+  return std::make_unique<TopicPage>(TopicPage::Source{.shard = index_,
+                                                       .board = *shared_.topics,
+                                                       .ring = shared_.ring,
+                                                       .epoch = shared_.epoch,
+                                                       .history = shared_.history},
+                                     request);
+}
+
+// Nobody is left here to be matched or to be counted, and others may wait for that.
 bool Shard::End() {
   if (shared_.acks != nullptr) shared_.acks->Leave(index_);
+  if (shared_.topics != nullptr) shared_.topics->Leave(index_);
   return false;
 }
 
@@ -159,12 +193,14 @@ int64_t Shard::WaitUntil() {
   const uint64_t drained = shared_.ring.drained_sequence(index_);
   if (shared_.history != nullptr && shared_.history->IsBehind(drained)) return 0;
   if (shared_.journal_feed != nullptr && shared_.journal_feed->IsBehind(drained)) return 0;
+  if (HasTopicWork()) return 0;
   const bool waits_for_acks = AwaitAcks();
   if (!shared_.ring.PrepareSleep(index_)) return 0;
   if (waits_for_acks) {
     shared_.acks->LookAtJournal();
     if (connections_.HasAnsweredAcks()) return 0;
   }
+  if (HasTopicWork()) return 0;
   counters_.sleeps.Add();
   int64_t until_ns = std::min(connections_.next_timer_ns(), delivery_.work_due_ns());
   const int64_t now_ns = engine_->Now();
@@ -172,6 +208,8 @@ int64_t Shard::WaitUntil() {
   if (connections_.acks().awaits_journal()) until_ns = std::min(until_ns, now_ns + kJournalLookNs);
   // No push or drain of another shard wakes us when the ring has room again.
   if (connections_.waits_for_room()) until_ns = std::min(until_ns, now_ns + kNsPerMs);
+  // Nor when another's page is done and a question may be asked.
+  if (connections_.waits_for_page()) until_ns = std::min(until_ns, now_ns + kNsPerMs);
   // Lag by age is looked at while somebody is blocked; closing looks at its spread.
   if (delivery_.blocked() + delivery_.replaying() != 0)
     until_ns = std::min(until_ns, now_ns + 100 * kNsPerMs);
@@ -225,7 +263,10 @@ http::AckAnswer Shard::AskAck(uint64_t sequence, const http::PublishAck& ack) co
     const JournalAnswer kept = shared_.journal->progress().Ask(
         sequence, is_synced ? JournalLevel::kSynced : JournalLevel::kWritten, engine_->Now());
     if (kept == JournalAnswer::kLost) return {.state = State::kLost};
-    if (kept == JournalAnswer::kPending) answer.state = State::kPending;
+    if (kept == JournalAnswer::kPending) {
+      answer.state = State::kPending;
+      if (is_synced) shared_.journal->WantSynced(sequence);
+    }
   }
   if (!ack.matched || shared_.acks == nullptr) return answer;
   if (!shared_.acks->IsMatched(sequence)) {

@@ -24,6 +24,7 @@
 #include "ring/ring.h"
 #include "shard/ack_board.h"
 #include "shard/connections.h"
+#include "shard/topic_board.h"
 
 namespace sluice {
 
@@ -58,11 +59,12 @@ struct ShardShared {
   SharedHistory* history = nullptr;  // null: there is none
   Journal* journal = nullptr;        // null: there is none
   JournalFeed* journal_feed = nullptr;
-  Ledger* ledger = nullptr;  // null: no accounts are kept; with it
-  AckBoard* acks = nullptr;  // publishes may wait until they are matched
+  Ledger* ledger = nullptr;      // null: no accounts are kept; with it
+  AckBoard* acks = nullptr;      // publishes may wait until they are matched
+  TopicBoard* topics = nullptr;  // null: GET /topics is not there
 };
 
-class Shard : private PublishHost, private http::Subscriptions {
+class Shard : private PublishHost, private http::Subscriptions, private http::Topics {
  public:
   // Listeners from `admin_listener_first` on are for the reports only.
   Shard(uint32_t index, const ShardShared& shared, std::unique_ptr<Engine> engine,
@@ -96,10 +98,14 @@ class Shard : private PublishHost, private http::Subscriptions {
   http::AckAnswer AskAck(uint64_t sequence, const http::PublishAck& ack) const override;
   // http::Subscriptions
   http::Admission Admit(const http::StreamRequest& request) override;
+  // http::Topics
+  std::unique_ptr<http::TopicsPage> AskTopics(const http::TopicsRequest& request) override;
 
   void FindStart(const http::StreamRequest& request, http::Admission* admission);
   void Drain();
   bool AwaitAcks();
+  void AnswerTopics();
+  bool HasTopicWork();
   bool End();
   bool FollowPhase(int64_t now_ns);
   void EndDueStreams(int64_t now_ns);

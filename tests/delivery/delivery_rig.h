@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -103,6 +104,7 @@ class DeliveryRig : private ReaderEvents {
   void Sweep() {
     delivery_.Sweep(engine_.Now());
     delivery_.CheckLag(engine_.Now());
+    CheckTopics();
   }
   void Turn() {
     Handle();
@@ -143,7 +145,7 @@ class DeliveryRig : private ReaderEvents {
         break;
       case EngineEventKind::kReadEnd:
       case EngineEventKind::kHangUp:
-        delivery_.Detach(event.connection);
+        if (delivery_.Detach(event.connection)) CountStreams(event.connection, -1);
         engine_.Close(event.connection);
         break;
       default:
@@ -161,6 +163,7 @@ class DeliveryRig : private ReaderEvents {
     facts.connection = event.connection;
     facts.begins_after = facts.joined = newest_;
     engine_.Read(event.connection, ReadMode::kWatch);
+    CountStreams(event.connection, 1);
     if (facts.asks) {
       Start start = delivery_.FindStart(*facts.asks, facts.subscription);
       facts.begins_after = start.gap ? start.gap->first - 1 : start.opens_at;
@@ -172,20 +175,44 @@ class DeliveryRig : private ReaderEvents {
     delivery_.Attach(event.connection, facts.subscription, Opening(newest_));
   }
   void OnDropped(ConnectionId connection, Disconnect reason) override {
+    CountStreams(connection, -1);
     peers_[peer_of_[connection.slot]].dropped = reason;
     engine_.Close(connection);
   }
   void OnEnded(ConnectionId connection) override {
+    CountStreams(connection, -1);
     peers_[peer_of_[connection.slot]].is_ended = true;
     engine_.Shutdown(connection);
+  }
+
+  void CountStreams(ConnectionId connection, int change) {
+    const Subscription& subscription = peers_[peer_of_[connection.slot]].subscription;
+    const auto count = [&](const std::string& name) {
+      if ((streams_[name] += static_cast<uint64_t>(change)) == 0) streams_.erase(name);
+    };
+    if (subscription.patterns().empty()) count("");
+    for (const std::string& pattern : subscription.patterns()) count(pattern);
+  }
+  // At any time each name and pattern has as many streams as asked for it and are still there.
+  void CheckTopics() const {
+    std::vector<SubscribedTopic> topics;
+    delivery_.ReadTopics("", "", SIZE_MAX, &topics);
+    auto at = streams_.begin();
+    for (const SubscribedTopic& topic : topics) {
+      ASSERT_TRUE(at != streams_.end() && at->first == topic.name) << topic.name;
+      ASSERT_EQ(at->second, topic.streams) << topic.name;
+      ++at;
+    }
+    ASSERT_TRUE(at == streams_.end()) << at->first;
   }
 
   SimulatedEngine engine_;
   DeliveryCounters counters_;
   Delivery delivery_;
   std::vector<PeerFacts> peers_;
-  SlotArray<std::string> names_;   // by slot
-  SlotArray<PeerNumber> peer_of_;  // by slot
+  SlotArray<std::string> names_;             // by slot
+  SlotArray<PeerNumber> peer_of_;            // by slot
+  std::map<std::string, uint64_t> streams_;  // by name and pattern
   uint64_t newest_ = 0;
 };
 

@@ -118,6 +118,57 @@ TEST(TopicIndex, PropertyAgreesWithTheDefinition) {
   EXPECT_GT(wanted, 10'000u);
 }
 
+std::vector<std::pair<std::string, uint64_t>> Listed(const TopicIndex& index,
+                                                     std::string_view from) {
+  std::vector<std::pair<std::string, uint64_t>> listed;
+  index.ForEachFrom(from, [&](std::string_view text, uint64_t streams) {
+    listed.emplace_back(text, streams);
+    return true;
+  });
+  return listed;
+}
+
+TEST(TopicIndex, PropertyListsNamesAndPatternsInOrderWithTheirStreams) {
+  for (uint32_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE(seed);
+    Random random(seed);
+    TopicIndex index;
+    std::map<uint32_t, std::pair<Subscription, int>> model;  // and its streams
+    for (int step = 0; step < 1500; ++step) {
+      const uint32_t channel = random.Below(200);
+      auto at = model.find(channel);
+      if (at == model.end()) {
+        const Subscription subscription(random.Patterns());
+        if (subscription.asks_for_everything()) continue;
+        index.Add(channel, subscription.patterns());
+        at = model.insert({channel, {subscription, 0}}).first;
+      }
+      auto& [subscription, streams] = at->second;
+      if (random.Below(3) != 0) {
+        const int change = random.Below(2) == 0 && streams != 0 ? -1 : 1;
+        index.CountStreams(channel, change);
+        streams += change;
+      } else if (random.Below(3) == 0) {
+        index.CountStreams(channel, -streams);
+        index.Remove(channel);
+        model.erase(at);
+      }
+      if (step % 25 != 0) continue;
+      std::map<std::string, uint64_t> wanted;
+      for (const auto& [number, of] : model) {
+        for (const std::string& pattern : of.first.patterns()) {
+          wanted[pattern] += static_cast<uint64_t>(of.second);
+        }
+      }
+      const std::string from = random.Below(3) == 0 ? "" : random.Pattern();
+      using Rows = std::vector<std::pair<std::string, uint64_t>>;
+      ASSERT_EQ(Listed(index, from), Rows(wanted.lower_bound(from), wanted.end()));
+    }
+    for (const auto& [number, of] : model) index.Remove(number);
+    EXPECT_TRUE(Listed(index, "").empty());
+  }
+}
+
 TEST(TopicIndex, ManyChannelsAtOnePlaceLeaveInAnyOrder) {
   TopicIndex index;
   constexpr uint32_t kChannels = 3000;

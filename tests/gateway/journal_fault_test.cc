@@ -196,6 +196,50 @@ TEST_P(GatewayJournalFaultTest, PublishesThatWaitForTheDiskAreRefusedAndTheOther
   for (int n = 1; n <= 20; ++n) EXPECT_EQ(reader.Next().data, std::to_string(n));
 }
 
+TEST_P(GatewayJournalFaultTest, OneThatAsksForTheDiskItselfIsSyncedAtOnce) {
+  options_.journal_sync_interval_ms = 3'600'000;
+  Start();
+  Publish("/broadcast", "1");
+  Await([this] { return JournalStats()["written_sequence"] == 1u; });
+  const uint64_t syncs = JournalStats()["syncs_total"];
+  EXPECT_EQ(JournalStats()["synced_sequence"], 0u);
+  const std::string id = Publish("/broadcast?ack=synced", "2");
+  EXPECT_EQ(JournalStats()["synced_sequence"], Epoch::Parse(id)->sequence);
+  EXPECT_EQ(JournalStats()["syncs_total"], syncs + 1);
+}
+
+// The disk fails while publishers wait for it, alone and with a line of many.
+TEST_P(GatewayJournalFaultTest, WhoWaitsForADiskThatFailsIsToldThatItMayBeLost) {
+  options_.publish_ack = "synced";
+  options_.publish_ack_timeout_ms = 3'600'000;
+  Start();
+  Reader live(address_, "/stream?topic=**");
+  disk_.Stall(true);
+  test::TestClient one(address_);
+  one.Send("POST /broadcast HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n1");
+  const std::string id = live.Next().id;  // delivered, whatever the disk does
+  test::TestClient lines(address_);
+  lines.Send(
+      "POST /publish?ack=written HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+      "application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n{\"data\":2}\n\r\n");
+  const std::string id_of_line = live.Next().id;
+  disk_.AwaitStalled();
+  disk_.Fail("Input/output error");
+  disk_.Stall(false);
+  const auto answer = one.ReadReply();
+  EXPECT_EQ(answer.status, 503) << answer.body;
+  EXPECT_NE(answer.body.find("\"error\":\"ack_lost\""), std::string::npos) << answer.body;
+  EXPECT_NE(answer.body.find("\"data\":{\"id\":\"" + id + '"'), std::string::npos) << answer.body;
+  EXPECT_EQ(answer.head.find("\nRetry-After"), std::string::npos);
+  const std::string line = lines.ReadTo("}\n").value_or("");
+  EXPECT_NE(line.find("\"error\":\"ack_lost\""), std::string::npos) << line;
+  EXPECT_NE(line.find(id_of_line), std::string::npos) << line;
+  EXPECT_EQ(Stats()["refusals_total"]["ack_lost"], 2u);
+  disk_.Fail("");
+  Await([this] { return State() == "ok"; });
+  EXPECT_EQ(Post("/broadcast", "3").status, 200);
+}
+
 // The group under way is waited for; past the time of the stop no other is begun.
 TEST_P(GatewayJournalFaultTest, AStopKeepsToItsTimeWithASlowDisk) {
   options_.stop_timeout_ms = 200;

@@ -197,6 +197,45 @@ TEST(JournalFault, LossOfPowerKeepsEverythingSynced) {
   EXPECT_EQ(test.recovery.next_sequence, ceiling);
 }
 
+TEST(JournalFault, WhoWaitsForTheDiskHasItSyncedAtOnceAndSharesTheFlush) {
+  SimulatedDisk disk;
+  JournalUnderTest test(&disk);
+  test.options.syncs_each_group = false;
+  test.options.sync_interval_ns = INT64_MAX / 2;
+  test.Open();
+  const uint64_t syncs = disk.syncs();
+  // Written, and then somebody waits for it.
+  test.Offer(10);
+  test.Await([&] { return test.journal->written_sequence() == 10; });
+  EXPECT_EQ(disk.syncs(), syncs);
+  test.journal->WantSynced(7);
+  test.AwaitDurable();
+  EXPECT_EQ(disk.syncs() - syncs, 1u);
+  // Waited for before it is offered: the group that brings it is synced, with no flush of its own.
+  const uint64_t commits = disk.commits();
+  test.journal->WantSynced(11);
+  test.Offer(1);
+  test.AwaitDurable();
+  EXPECT_EQ(disk.syncs() - syncs, 2u);
+  EXPECT_EQ(disk.commits() - commits, 1u);
+  // Those who come while the disk is busy share one.
+  disk.Stall(true);
+  test.Offer(1);
+  disk.AwaitStalled();
+  for (int i = 0; i < 500; ++i) {
+    test.Offer(1);
+    test.journal->WantSynced(test.next - 1);
+  }
+  disk.Stall(false);
+  test.AwaitDurable();
+  EXPECT_EQ(disk.syncs() - syncs, 3u);
+  // Nobody waits any more.
+  test.Offer(1);
+  test.Await([&] { return test.journal->written_sequence() == test.next - 1; });
+  EXPECT_EQ(disk.syncs() - syncs, 3u);
+  EXPECT_EQ(test.journal->durable_sequence(), test.next - 2);
+}
+
 // One life after another on one disk: at random it stalls, fills, fails, is killed or loses power.
 // The model: what Ask called kept is there, all that is there is in order and right, and every
 // number that is not there lies in a hole.
