@@ -44,6 +44,7 @@ void Delivery::Replay(ConnectionId connection, const Subscription& subscription,
   reader.subscription = subscription;
   reader.after = start.after;
   reader.told = start.told;
+  reader.gone = std::move(start.gone);
   reader.values = std::move(start.values);
   reader.aside.assign(opening);
   reader.is_used = true;
@@ -278,7 +279,7 @@ bool Delivery::ReadNextChunk(ReplayingReader* reader) {
                        ? chunks.ReadNewest(reader->subscription, reader->after, through)
                        : chunks.Read(reader->subscription, reader->after, through, reader->told));
   counters_.readings.Set(replays_.chunks->misses());
-  if (reader->chunk->evicted > reader->told) TellReplayGap(reader);
+  TellReplayGap(reader);
   if (!reader->chunk->bytes.empty() || reader->has_aside()) return true;
   CountPassed(reader, *reader->chunk, reader->after, reader->chunk->last);
   reader->after = reader->chunk->last;
@@ -286,21 +287,34 @@ bool Delivery::ReadNextChunk(ReplayingReader* reader) {
   return false;
 }
 
-// Events that it was still to get are gone: the history is shorter than the reader is slow.
+// Where events that it was still to get are gone: the history is shorter than the reader is slow.
 void Delivery::TellReplayGap(ReplayingReader* reader) {
   const Chunk& chunk = *reader->chunk;
+  // Not what it was told before, or what was gone before it began.
+  uint64_t known = reader->told;
+  uint64_t last = chunk.evicted;
+  if (!reader->gone.empty()) {
+    known = UINT64_MAX;
+    last = 0;
+    for (size_t i = 0; i < chunk.evicted_by.size(); ++i) {
+      if (chunk.evicted_by[i] <= reader->gone[i]) continue;
+      known = std::min(known, reader->gone[i]);
+      last = std::max(last, chunk.evicted_by[i]);
+    }
+  }
+  known = std::max(known, reader->after);
+  if (last <= known) return;
   // Events of other classes, which are not gone, may stand before the last one missing.
   const uint64_t before_held = chunk.marks.empty() ? chunk.last : chunk.marks[0].sequence - 1;
-  // Not what it was told before, or what was gone before it began.
-  const uint64_t known = std::max(reader->after, reader->told);
   AppendGap(&reader->aside,
             {.reason = GapReason::kEvicted,
              .after = epoch_->Id(known),
              .first = known + 1,
-             .last = chunk.evicted,
-             .resume = std::min(chunk.evicted, before_held)},
+             .last = last,
+             .resume = std::min(last, before_held)},
             *epoch_);
-  reader->told = chunk.evicted;
+  reader->told = std::max(reader->told, last);
+  for (uint64_t& gone : reader->gone) gone = std::max(gone, last);
   counters_.gaps[static_cast<size_t>(GapReason::kEvicted)].Add();
 }
 

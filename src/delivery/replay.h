@@ -35,6 +35,8 @@ struct ReplayingReader {
   Subscription subscription;
   uint64_t after = 0;  // what comes after this sequence is still to be read
   uint64_t told = 0;   // evictions up to this one are told
+  // Of one without a place when it came: up to where each class had evicted events, or it is told.
+  std::vector<uint64_t> gone;
   std::vector<ValueRef> values;
   size_t values_done = 0;
 

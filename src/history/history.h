@@ -122,6 +122,8 @@ class History {
                  Start* start) const;
   void SearchNewest(Reading& reading, uint64_t through, Start* start) const;
   uint64_t Missing(Reading& reading, uint64_t after, uint64_t through) const;
+  void NoteGone(Start* start) const;
+  void Begin(Reading& reading, uint64_t after, Chunk* chunk) const;
   void CollectValues(const Reading& reading, uint64_t through, Start* start) const;
   // The highest sequence up to `last` that stands before every event held.
   uint64_t BeforeHeld(uint64_t last) const;

@@ -80,18 +80,24 @@ std::vector<Part> PartsOf(const std::vector<std::unique_ptr<Store>>& stores, Rea
   return parts;
 }
 
-void Begin(Chunk* chunk, uint64_t after, uint64_t evicted) {
+}  // namespace
+
+void History::Begin(Reading& reading, uint64_t after, Chunk* chunk) const {
   chunk->after = after;
   chunk->last = after;
   chunk->bytes.clear();
   chunk->marks.clear();
-  chunk->evicted = evicted;
+  chunk->evicted_by.clear();
+  uint64_t newest = lost_through_;
+  for (size_t i = 0; i < stores_.size(); ++i) {
+    chunk->evicted_by.push_back(LastEvicted(i, reading, after));
+    newest = std::max(newest, chunk->evicted_by.back());
+  }
+  chunk->evicted = newest > after ? newest : 0;
 }
 
-}  // namespace
-
 void History::Read(Reading& reading, uint64_t after, uint64_t through, Chunk* chunk) const {
-  Begin(chunk, after, LastEvicted(reading, after));
+  Begin(reading, after, chunk);
   Looks looks;
   std::vector<Part> parts = PartsOf(stores_, reading, after, through, &looks);
   while (true) {
@@ -115,7 +121,7 @@ void History::Read(Reading& reading, uint64_t after, uint64_t through, Chunk* ch
 }
 
 void History::ReadNewest(Reading& reading, uint64_t after, uint64_t through, Chunk* chunk) const {
-  Begin(chunk, after, LastEvicted(reading, after));
+  Begin(reading, after, chunk);
   Looks looks;
   std::vector<Part> parts = PartsOf(stores_, reading, after, through, &looks);
   while (true) {

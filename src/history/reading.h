@@ -27,7 +27,8 @@ struct Chunk {
   uint64_t after = 0;        // events after this sequence ...
   uint64_t last = 0;         // ... up to this one have been looked at
   uint64_t evicted = 0;      // the newest wanted one after `after` that was evicted; 0: none was
-  bool is_complete = false;  // `last` is as far as was asked
+  std::vector<uint64_t> evicted_by;  // the same of each class; 0: none
+  bool is_complete = false;          // `last` is as far as was asked
   std::string bytes;
   std::vector<ChunkMark> marks;
 };

@@ -98,6 +98,13 @@ void History::Resolve(const StreamStart& asked, Reading& reading, uint64_t throu
       break;
   }
   start->told = Missing(reading, start->after, through);
+  NoteGone(start);
+}
+
+// Of several classes one may have lost what is newer than what another still holds.
+void History::NoteGone(Start* start) const {
+  if (start->told == 0) return;
+  for (const auto& store : stores_) start->gone.push_back(store->evicted());
 }
 
 void History::ResolveId(const StreamStart& asked, Reading& reading, uint64_t through,
@@ -164,6 +171,7 @@ void History::SearchNewest(Reading& reading, uint64_t through, Start* start) con
   start->is_searching = false;
   start->is_complete = true;
   start->told = Missing(reading, start->after, through);
+  NoteGone(start);
 }
 
 void History::CollectValues(const Reading& reading, uint64_t through, Start* start) const {

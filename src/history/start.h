@@ -56,6 +56,9 @@ struct Start {
   // Evictions up to this sequence are told, or are none of the reader's business: a chunk whose
   // `evicted` is higher tells of another gap.
   uint64_t told = 0;
+  // Of one that came without a place, and so is told nothing of what was gone before: up to where
+  // each class had evicted events. Empty: `told` holds for all.
+  std::vector<uint64_t> gone;
   std::optional<HistoryGap> gap;  // to be told first
   // What the greeting of the stream carries if there is no gap: a reader that is cut off before its
   // first event goes on from here and misses none, and is told of no gap that was none.

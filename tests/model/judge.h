@@ -274,11 +274,10 @@ class Judge {
   void LookAtSkip(const Gap& gap, uint64_t id) {
     if (action_ == Action::kDisconnect) return Fault("its policy is not to skip");
     if (action_ != Action::kSkip) return;
-    for (const uint64_t end : {gap.first, gap.last}) {
-      const auto at = truth_.in_order().find(end);
-      if (at != truth_.in_order().end() && !Wants(at->second)) {
-        return Fault("it skips from or to an event that it does not want");
-      }
+    // Who replays skips from its place on, whatever stands there.
+    const auto at = truth_.in_order().find(gap.last);
+    if (at != truth_.in_order().end() && !Wants(at->second)) {
+      return Fault("it skips to an event that it does not want");
     }
     if (id != gap.last) Fault("it skips, and the gap's id is not the last event's");
   }
@@ -413,7 +412,7 @@ class Judge {
       Count(("missed, " + gap.reason).c_str());
       return true;
     }
-    if (WasGoneAtTheBeginning(connection, number, at)) return true;
+    if (WasGoneAtTheBeginning(connection, number)) return true;
     if (IsNoValue(connection, number, at)) {
       Count("missed, no value");
       return true;
@@ -423,15 +422,12 @@ class Judge {
     return true;
   }
 
-  // Who begins in the past without an id is told of no gap before what is held. Where something has
-  // gone that stands behind the oldest event held (of another class, or in a kill), nor is it told
-  // of what goes there while it reads.
-  bool WasGoneAtTheBeginning(const Connection& connection, size_t number, Tick at) const {
+  // Who begins in the past without an id is told of no gap for what was gone before it came.
+  bool WasGoneAtTheBeginning(const Connection& connection, size_t number) const {
     const bool begins_in_the_past =
         connection.from == From::kEarliest || connection.from == From::kNewest;
     if (!IsFresh(connection) || !begins_in_the_past) return false;
-    const bool has_holes = story_.setting.has_rare_class || connection.life != 0;
-    return truth_.MayBeEvicted(number, has_holes ? at : opened_at_, connection.life) ||
+    return truth_.MayBeEvicted(number, opened_at_, connection.life) ||
            truth_.MayBeLost(number, connection.life);
   }
 
@@ -448,17 +444,27 @@ class Judge {
     const uint64_t sequence = truth_.SequenceOf(number);
     if (action_ != Action::kConflate || sent.key.empty()) return false;
     if (sent.life != connection.life || sequence <= Settled(connection)) return false;
-    for (auto next = wanted_.upper_bound(sequence); next != wanted_.end(); ++next) {
-      const Sent& newer = story_.sent[next->second];
-      if (newer.life == sent.life && newer.key == sent.key && newer.topics == sent.topics &&
-          newer.sent_at < at) {
-        return true;
+    const auto is_newer = [&](auto&& takes_its_place) {
+      for (auto next = wanted_.upper_bound(sequence); next != wanted_.end(); ++next) {
+        const Sent& newer = story_.sent[next->second];
+        const bool is_there = newer.life == sent.life && newer.sent_at < at;
+        if (is_there && newer.key == sent.key && takes_its_place(newer)) return true;
       }
-    }
-    return std::any_of(without_place_.begin(), without_place_.end(), [&](size_t other) {
-      const Sent& newer = story_.sent[other];
-      return newer.life == sent.life && newer.key == sent.key && newer.topics == sent.topics;
-    });
+      return std::any_of(without_place_.begin(), without_place_.end(), [&](size_t other) {
+        const Sent& newer = story_.sent[other];
+        return newer.life == sent.life && newer.key == sent.key && takes_its_place(newer);
+      });
+    };
+    if (is_newer([&](const Sent& newer) { return newer.topics == sent.topics; })) return true;
+    // In the history by a newer one of each of its topics.
+    return !sent.topics.empty() &&
+           std::all_of(sent.topics.begin(), sent.topics.end(), [&](const std::string& topic) {
+             if (!AsksForOne(reader_.patterns, topic)) return true;
+             return is_newer([&](const Sent& newer) {
+               return std::find(newer.topics.begin(), newer.topics.end(), topic) !=
+                      newer.topics.end();
+             });
+           });
   }
 
   const Story& story_;
