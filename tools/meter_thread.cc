@@ -110,6 +110,7 @@ bool MeterThread::OnPhase(Phase phase) {
     if (publisher_ != nullptr) publisher_->Begin(control_.missed);
   } else if (phase == Phase::kAfter) {
     checker_.SetLaterWindow({control_.later.begin_ns, control_.later_end_ns});
+    checker_.SetLastWindow({control_.last_begin_ns, INT64_MAX});
   } else if (phase == Phase::kDrain) {
     const bool ends_now = publisher_ != nullptr && control_.end_ns != INT64_MAX;
     if (ends_now) publisher_->EndAt(control_.end_ns);
