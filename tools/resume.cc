@@ -15,6 +15,9 @@
 namespace sluice::bench {
 namespace {
 
+// In one call into a kernel that is not preempted: those that stayed wait for it, on the same cores.
+constexpr uint32_t kReturningAtATime = 8;
+
 constexpr int64_t kTickNs = 2 * kNsPerMs;
 constexpr int64_t kBetweenNs = 100 * kNsPerMs;  // the calm window's end to the return
 constexpr int64_t kAskNs = 20 * kNsPerMs;       // time to ask the server before that
@@ -113,7 +116,7 @@ Status Run::Mark() {
   back_plan_.subscribers = options_.returning;
   back_plan_.is_returning = true;
   back_plan_.threads = base.threads;
-  back_plan_.connecting_max = std::min(options_.returning, kConnectingMax);
+  back_plan_.connecting_max = std::min(options_.returning, kReturningAtATime);
   status = MakeTarget(base.stream_url, "", "", headers, &back_plan_.target);
   return status.ok() ? ChooseLoop(base.engine, &back_plan_) : status;
 }
