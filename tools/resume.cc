@@ -19,7 +19,7 @@ constexpr int64_t kTickNs = 2 * kNsPerMs;
 constexpr int64_t kBetweenNs = 100 * kNsPerMs;  // the calm window's end to the return
 constexpr int64_t kAskNs = 20 * kNsPerMs;       // time to ask the server before that
 constexpr double kOfferedShareMin = 0.99;
-// In one call into a kernel that is not preempted: those that stayed wait for it, on the same cores.
+// In one call into a kernel that is not preempted: those that stayed wait for it on the same core.
 constexpr uint32_t kReturningAtATime = 8;
 constexpr double kAimTimes = 1.5;
 constexpr double kAimMoreMs = 10;
