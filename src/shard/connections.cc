@@ -207,7 +207,7 @@ void Connections::SendReplies(int64_t now_ns) {
     replies_.Clear();
   }
   replying_.clear();
-  sessions_.DropSpare();
+  if (sessions_.DropSpare()) has_dropped_ = true;
 }
 
 // The socket takes no more now. A peer that does not take its replies is not read from either,

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/fifo.h"
@@ -65,6 +66,8 @@ class Connections : public ReaderEvents {
   // Ends up to `readers_max` streams with a goodbye each.
   size_t EndStreams(size_t readers_max);
   size_t open() const { return open_; }
+  // Sessions have been given up since it was asked last.
+  bool TakeDropped() { return std::exchange(has_dropped_, false); }
 
   // ReaderEvents
   void OnDropped(ConnectionId connection, Disconnect reason) override;
@@ -120,6 +123,7 @@ class Connections : public ReaderEvents {
   TimerWheel timers_;
   size_t open_ = 0;
   bool is_closing_ = false;
+  bool has_dropped_ = false;
   uint64_t random_;
 
   SessionPool sessions_;

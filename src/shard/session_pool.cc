@@ -32,14 +32,15 @@ void SessionPool::Release(uint32_t index) {
 }
 
 // The first ones stay: they were made together, and lie side by side.
-void SessionPool::DropSpare() {
-  if (free_.size() <= kSpareMax) return;
-  std::erase_if(free_, [&](uint32_t index) {
+bool SessionPool::DropSpare() {
+  if (free_.size() <= kSpareMax) return false;
+  const size_t dropped = std::erase_if(free_, [&](uint32_t index) {
     if (index < kSpareMax) return false;
     slots_[index] = nullptr;
     empty_.push_back(index);
     return true;
   });
+  return dropped != 0;
 }
 
 std::vector<ConnectionId> SessionPool::IdlestFirst() const {

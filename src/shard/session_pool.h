@@ -49,8 +49,8 @@ class SessionPool {
   void Release(uint32_t index);
   // It is active now.
   void Touch(uint32_t index);
-  // Only while nobody stands in a released session.
-  void DropSpare();
+  // Only while nobody stands in a released session. True if there was one.
+  bool DropSpare();
 
   size_t used() const { return used_; }
   // Those in use, longest idle first.

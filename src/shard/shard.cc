@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "shard/topic_page.h"
 
 namespace sluice {
 namespace {
 
+constexpr int64_t kGiveBackNs = 100 * kNsPerMs;  // after the last session that was given up
 constexpr int64_t kJournalLookNs = 100 * kNsPerMs;
 
 // The options are valid.
@@ -152,6 +154,7 @@ bool Shard::Turn(int64_t wait_ns_max) {
   if (shared_.journal_feed != nullptr) shared_.journal_feed->CatchUp();
   if (HasTopicWork()) AnswerTopics();
   if (connections_.waits_for_page()) connections_.GoOnPage(now_ns);
+  GiveBack(now_ns);
   return phase_seen_ != Phase::kClosing || connections_.open() != 0 ? true : End();
 }
 
@@ -179,6 +182,16 @@ std::unique_ptr<http::TopicsPage> Shard::AskTopics(const http::TopicsRequest& re
                                      request);
 }
 
+// After a burst of requests, once it is over.
+void Shard::GiveBack(int64_t now_ns) {
+  if (connections_.TakeDropped()) {
+    give_back_at_ns_ = now_ns + kGiveBackNs;
+  } else if (give_back_at_ns_ != 0 && now_ns >= give_back_at_ns_) {
+    give_back_at_ns_ = 0;
+    GiveBackMemory();
+  }
+}
+
 // Nobody is left here to be matched or to be counted, and others may wait for that.
 bool Shard::End() {
   if (shared_.acks != nullptr) shared_.acks->Leave(index_);
@@ -203,6 +216,7 @@ int64_t Shard::WaitUntil() {
   if (HasTopicWork()) return 0;
   counters_.sleeps.Add();
   int64_t until_ns = std::min(connections_.next_timer_ns(), delivery_.work_due_ns());
+  if (give_back_at_ns_ != 0) until_ns = std::min(until_ns, give_back_at_ns_);
   const int64_t now_ns = engine_->Now();
   // Nobody tells that the journal has given no answer for long.
   if (connections_.acks().awaits_journal()) until_ns = std::min(until_ns, now_ns + kJournalLookNs);

@@ -106,6 +106,7 @@ class Shard : private PublishHost, private http::Subscriptions, private http::To
   bool AwaitAcks();
   void AnswerTopics();
   bool HasTopicWork();
+  void GiveBack(int64_t now_ns);
   bool End();
   bool FollowPhase(int64_t now_ns);
   void EndDueStreams(int64_t now_ns);
@@ -127,6 +128,7 @@ class Shard : private PublishHost, private http::Subscriptions, private http::To
   // atomic: set by the gateway's thread, followed by the shard's.
   std::atomic<Phase> phase_{Phase::kStarting};
   Phase phase_seen_ = Phase::kStarting;
+  int64_t give_back_at_ns_ = 0;  // 0: never
   int64_t closing_since_ns_ = 0;
   size_t closing_streams_ = 0;  // when closing began
   size_t closing_ended_ = 0;
